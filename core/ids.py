@@ -1,0 +1,28 @@
+"""The names by which the systems know each other's things. Systems are joined by device name (= certificate CN)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NewType
+
+Stack = NewType("Stack", str)
+Tenant = NewType("Tenant", str)
+DeviceName = NewType("DeviceName", str)
+RolloutId = NewType("RolloutId", int)
+GroupId = NewType("GroupId", int)
+AlarmId = NewType("AlarmId", str)
+IncidentId = NewType("IncidentId", str)
+Subject = NewType("Subject", str)
+"""A Keycloak user id (`sub`). Approver and requester are compared on this, never on a name."""
+Channel = NewType("Channel", str)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SlackUser:
+    """A Slack person. Slack ids are unique per workspace only, so the team is part of the name."""
+
+    team: str
+    user: str
+
+    def __str__(self) -> str:
+        return f"{self.team}/{self.user}"

@@ -1,0 +1,1 @@
+"""Rollouts: what hawkBit claims, what devices prove, and whether the next group may start."""
