@@ -1,0 +1,1 @@
+"""Starts and wires: the only place that names an implementation of each port."""

@@ -1,0 +1,259 @@
+"""The one typed tree of settings: `cdm.yaml`, overridden by environment variables `CDM_<SECTION>__<KEY>`."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bot.secrets import Secret
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+ChannelId = Annotated[str, StringConstraints(pattern=r"^[CG][A-Z0-9]{2,20}$")]
+GroupPath = Annotated[str, StringConstraints(pattern=r"^/[^/]+$")]
+Seconds = Annotated[float, Field(gt=0, le=7 * 86400)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(Section):
+    """Where the bot listens. `public_url` is how browsers (linking) and ThingsBoard reach it."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=1, le=65535)
+    public_url: str = "http://127.0.0.1:8080"
+
+
+class Slack(Section):
+    mode: Literal["socket", "http"] = "socket"
+    api_url: str = "https://slack.com/api/"
+    team: str = Field(description="The workspace's id, T…")
+    bot_token: Secret
+    app_token: Secret | None = None
+    signing_secret: Secret | None = None
+    fallback_channel: ChannelId = Field(description="Where messages go whose channel is archived or closed to the bot")
+    admin_channel: ChannelId
+    updates_per_minute: int = Field(50, ge=1, le=100_000)
+    posts_per_second: float = Field(1.0, gt=0, le=1000, description="In one channel")
+
+    @model_validator(mode="after")
+    def _mode_has_its_secret(self) -> Slack:
+        if self.mode == "socket" and self.app_token is None:
+            raise ValueError("mode socket needs app_token (xapp-…, scope connections:write)")
+        if self.mode == "http" and self.signing_secret is None:
+            raise ValueError("mode http needs signing_secret")
+        return self
+
+    @field_validator("api_url")
+    @classmethod
+    def _slash(cls, url: str) -> str:
+        return url if url.endswith("/") else url + "/"
+
+
+class StoreSection(Section):
+    """Without `url` the bot brings its own Valkey and keeps it under data_dir."""
+
+    url: str | None = None
+    password: Secret | None = None
+    appendfsync: Literal["always", "everysec"] = "always"
+    trust_persistence: bool = Field(False, description="The server hides its settings; you have checked them yourself")
+
+
+class Keycloak(Section):
+    url: str
+    realm: str
+    client_id: str = "cdm-bot"
+    client_secret: Secret
+    timeout_s: Seconds = 2.0
+
+
+class Access(Section):
+    """Names of roles, and how a role counts in a tenant."""
+
+    role_scope: Literal["realm x group", "subgroup"] = "realm x group"
+    viewer: str = "cdm-viewer"
+    operator: str = "cdm-operator"
+    admin: str = "cdm-admin"
+    platform_operator: str = "platform-operator"
+    platform_admin: str = "platform-admin"
+
+
+class Hawkbit(Section):
+    url: str
+    username: str
+    password: Secret
+    brake_username: str | None = Field(
+        None, description="The account with UPDATE_ROLLOUT and UPDATE_TARGET: stop, assign"
+    )
+    brake_password: Secret | None = None
+    tick_s: float = Field(2.0, gt=0, description="hawkbit.rollout.scheduler.fixedDelay")
+    cache_age_s: float = Field(0.0, ge=0, description="hawkbit.cache.ttl where hawkBit runs as split services")
+    poll_s: Seconds = 5.0
+
+
+class RelaySection(Section):
+    host: str
+    port: int = Field(22, ge=1, le=65535)
+    username: str = "cdm-bot"
+    key_file: Path
+    known_hosts: Path = Field(description="Host keys of relay and devices, by name; @cert-authority lines work")
+    relay_name: str = Field(description="The relay's name in known_hosts")
+    device_user: str = "cdm"
+    device_port: int = Field(22, ge=1, le=65535)
+    concurrency: int = Field(16, ge=1, le=200)
+    connect_timeout_s: Seconds = 10.0
+
+
+class Thingsboard(Section):
+    """One tenant's way into ThingsBoard: a user with password, or (4.3) an API key."""
+
+    username: str | None = None
+    password: Secret | None = None
+    api_key: Secret | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Thingsboard:
+        if (self.api_key is None) == (self.username is None or self.password is None):
+            raise ValueError("give username and password, or api_key")
+        return self
+
+
+class TenantSection(Section):
+    id: Name
+    keycloak_group: GroupPath
+    thingsboard: Thingsboard
+    webhook_secrets: list[Secret] = Field(min_length=1, max_length=2, description="Two are valid during a rotation")
+    wireguard_range: IPv4Network | IPv6Network
+    channel: ChannelId
+
+
+class StackSection(Section):
+    name: Name
+    thingsboard_url: str
+    thingsboard_timeout_s: Seconds = 5.0
+    address_attribute: str = Field("wireguard_ip", description="SERVER_SCOPE attribute with the device's VPN address")
+    hawkbit: Hawkbit
+    relay: RelaySection | None = None
+    rollout_channel: ChannelId
+    tenants: list[TenantSection] = Field(min_length=1)
+    device_link: str | None = Field(None, description="URL with {device_id} or {device}")
+
+    @field_validator("tenants")
+    @classmethod
+    def _tenants_apart(cls, tenants: list[TenantSection]) -> list[TenantSection]:
+        _apart([t.id for t in tenants], "tenant id")
+        for i, one in enumerate(tenants):
+            for other in tenants[:i]:
+                if one.wireguard_range.version == other.wireguard_range.version and one.wireguard_range.overlaps(
+                    other.wireguard_range
+                ):
+                    raise ValueError(
+                        f"the WireGuard ranges of {other.id} and {one.id} overlap; an address must say its tenant"
+                    )
+        return tenants
+
+
+class Promotion(Section):
+    """When the scheduler may start the next group. Times in seconds."""
+
+    enabled: bool = False
+    owners: list[str] = Field(default_factory=list, description="hawkBit users whose rollouts are ours (a CI account)")
+    threshold_pct: float = Field(95.0, gt=0, le=100)
+    minimum_sample: int = Field(1, ge=1)
+    max_errors: int | None = Field(None, ge=0)
+    max_errors_pct: float = Field(5.0, ge=0, le=100)
+    soak_s: float = Field(0.0, ge=0)
+    settle_s: float = Field(10.0, gt=0, description="No two promotions of one rollout within this time")
+    agree_s: float = Field(2.5, gt=0, description="Two agreeing reads, at least this far apart")
+    request_timeout_s: float = Field(1.0, gt=0, description="For resume; must stay below hawkBit's tick")
+    max_request_life_s: float = Field(15.0, gt=0, description="After this no request of ours can still take effect")
+    freshness_s: float = Field(900.0, gt=0, description="Older evidence is no evidence")
+    readings_per_tick: int = Field(40, ge=1)
+
+
+class Timing(Section):
+    reconcile_s: Seconds = 60.0
+    work_max_age_s: Seconds = Field(300.0, description="A click or command older than this is refused, not carried out")
+    shutdown_s: Seconds = 10.0
+    lease_s: Seconds = 10.0
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix="CDM_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    data_dir: Path = Path("var")
+    server: Server = Server()
+    slack: Slack
+    store: StoreSection = StoreSection()
+    keycloak: Keycloak
+    access: Access = Access()
+    stacks: list[StackSection] = Field(min_length=1)
+    promotion: Promotion = Promotion()
+    timing: Timing = Timing()
+    runbooks_dir: Path | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        _apart([s.name for s in self.stacks], "stack name")
+        for stack in self.stacks:
+            if self.promotion.enabled and self.promotion.request_timeout_s >= stack.hawkbit.tick_s:
+                raise ValueError(
+                    f"promotion.request_timeout_s ({self.promotion.request_timeout_s}) must be below the hawkBit tick "
+                    f"of stack {stack.name} ({stack.hawkbit.tick_s} s), or a late resume could start a group of its own"
+                )
+            if self.promotion.enabled and self.promotion.agree_s <= stack.hawkbit.cache_age_s:
+                raise ValueError(
+                    f"promotion.agree_s ({self.promotion.agree_s}) must exceed hawkbit.cache_age_s of stack "
+                    f"{stack.name}, or two agreeing reads may be one cached one"
+                )
+        if self.promotion.enabled and not self.promotion.owners:
+            raise ValueError(
+                "promotion.enabled needs promotion.owners: the hawkBit users whose rollouts the bot promotes"
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file."""
+        return env_settings, init_settings
+
+    def secrets(self) -> dict[str, Secret]:
+        """Every secret of the tree by its path, for checks."""
+        found: dict[str, Secret] = {}
+        _collect(self, "", found)
+        return found
+
+
+def _apart(names: list[str], what: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"the {what} {name!r} is given twice")
+
+
+def _collect(node: Any, path: str, found: dict[str, Secret]) -> None:
+    if isinstance(node, Secret):
+        found[path] = node
+    elif isinstance(node, BaseModel):
+        for name in type(node).model_fields:
+            _collect(getattr(node, name), f"{path}.{name}" if path else name, found)
+    elif isinstance(node, list):
+        for index, item in enumerate(node):
+            _collect(item, f"{path}[{index}]", found)

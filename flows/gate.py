@@ -1,0 +1,229 @@
+"""The one door for people: a live yes at the click, and again at execution (promise P4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+from prometheus_client import Counter
+
+from core.access import (
+    Access,
+    AccessReason,
+    AccessRules,
+    Action,
+    Authority,
+    Verdict,
+    decide_access,
+    tenants_of,
+)
+from core.errors import OutsideError
+from core.ids import SlackUser, Subject, Tenant
+from core.ports import Clock, Roles
+from integrations.store.audit import AuditLog
+from integrations.store.people import RememberedYes, Yes
+
+log = structlog.get_logger(__name__)
+
+REFUSALS = Counter("cdm_access_refused", "Refused acts of people", ["reason"])
+
+
+class Linked(Protocol):
+    """Which Keycloak subject a Slack person has proven to be."""
+
+    async def subject(self, user: SlackUser) -> Subject | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person whose right was just read. `read_at` is the age of that answer, for the audit line."""
+
+    slack: SlackUser
+    subject: Subject
+    username: str
+    read_at: datetime
+    remembered: bool = False
+
+
+class Denied(Exception):
+    """No. `text` says privately what is missing, why, and who can help."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.text = text
+
+
+class Gate:
+    """Reads authority live for each question. Nothing is cached, but the 12 hours of a remembered yes for Hold and for
+    reading while Keycloak is away."""
+
+    def __init__(
+        self,
+        *,
+        team: str,
+        roles: Roles,
+        links: Linked,
+        rules: AccessRules,
+        audit: AuditLog,
+        remembered: RememberedYes,
+        clock: Clock,
+    ) -> None:
+        self._team = team
+        self._roles = roles
+        self._links = links
+        self._rules = rules
+        self._audit = audit
+        self._remembered = remembered
+        self._clock = clock
+
+    @property
+    def tenants(self) -> frozenset[Tenant]:
+        """Every tenant there is."""
+        return frozenset(self._rules.tenant_groups)
+
+    async def require(self, user: SlackUser, action: Action, tenants: frozenset[Tenant], object: str) -> Person:
+        """The person, if they may do `action` in every one of `tenants` now. Raises Denied, and writes that down."""
+        try:
+            authority = await self._live(user, action, object)
+        except OutsideError as error:
+            if action is Action.HOLD:
+                return await self._from_memory(user, tenants, error)
+            raise await self._denied(
+                user,
+                action,
+                object,
+                "keycloak_away",
+                f"Nothing was done: your rights cannot be checked, because {error.user_text} "
+                "Until it answers again people can only look and Hold; automatic brakes go on working.",
+            ) from error
+        access = decide_access(action, tenants, authority, self._rules)
+        if access.verdict is not Verdict.ALLOW:
+            text = await self._why_not(action, access, authority)
+            raise await self._denied(user, action, object, access.reason.value, text, authority.subject)
+        return Person(user, authority.subject, authority.username, authority.read_at)
+
+    async def viewer(self, user: SlackUser) -> tuple[Person, frozenset[Tenant]]:
+        """The person and the tenants they may read. Keycloak away: those of the last live yes, if under 12 h old."""
+        try:
+            authority = await self._live(user, Action.VIEW)
+        except OutsideError as error:
+            yes = await self._remembered.get(user)
+            if yes is None or not yes.view:
+                raise await self._denied(
+                    user, Action.VIEW, "", "keycloak_away", f"Your rights cannot be checked: {error.user_text}"
+                ) from error
+            return Person(user, yes.subject, yes.username, yes.at, remembered=True), yes.view
+        seen = self._where(Action.VIEW, authority)
+        if not seen:
+            access = decide_access(
+                Action.VIEW, tenants_of(authority, self._rules) or self.tenants, authority, self._rules
+            )
+            text = await self._why_not(Action.VIEW, access, authority)
+            raise await self._denied(user, Action.VIEW, "", access.reason.value, text, authority.subject)
+        return Person(user, authority.subject, authority.username, authority.read_at), seen
+
+    async def describe(self, user: SlackUser) -> tuple[Authority, dict[Tenant, list[Action]]]:
+        """Who the person is, and what they may do where. Raises Denied or OutsideError."""
+        authority = await self._live(user, Action.VIEW)
+        able = {
+            tenant: [
+                a
+                for a in Action
+                if decide_access(a, frozenset({tenant}), authority, self._rules).verdict is Verdict.ALLOW
+            ]
+            for tenant in sorted(tenants_of(authority, self._rules) or self.tenants)
+        }
+        return authority, {tenant: actions for tenant, actions in able.items() if actions}
+
+    async def _live(self, user: SlackUser, action: Action, object: str = "") -> Authority:
+        if user.team != self._team:
+            text = "You are a guest from another workspace: only its own members may use the bot here."
+            raise await self._denied(user, action, object, "foreign_team", text)
+        subject = await self._links.subject(user)
+        if subject is None:
+            text = (
+                "Your Slack user is not linked with a Keycloak account, so nobody can say what you may do. "
+                "Type `/cdm link` to link it."
+            )
+            raise await self._denied(user, action, object, "not_linked", text)
+        authority = await self._roles.authority(subject)
+        if authority is None:
+            await self._remembered.forget(user)
+            text = "Your Keycloak account does not exist any more. Ask an administrator, then type `/cdm link`."
+            raise await self._denied(user, action, object, "account_gone", text, subject)
+        view, hold = self._where(Action.VIEW, authority), self._where(Action.HOLD, authority)
+        if view or hold:
+            await self._remembered.put(user, Yes(subject, authority.username, view, hold, authority.read_at))
+        else:
+            await self._remembered.forget(user)
+        return authority
+
+    def _where(self, action: Action, authority: Authority) -> frozenset[Tenant]:
+        return frozenset(
+            t
+            for t in self.tenants
+            if decide_access(action, frozenset({t}), authority, self._rules).verdict is Verdict.ALLOW
+        )
+
+    async def _from_memory(self, user: SlackUser, tenants: frozenset[Tenant], error: OutsideError) -> Person:
+        yes = await self._remembered.get(user)
+        if yes is None or not tenants or not tenants <= yes.hold:
+            raise await self._denied(
+                user,
+                Action.HOLD,
+                "",
+                "keycloak_away",
+                f"Nothing was done: {error.user_text} Hold is open to those whose rights were confirmed within the "
+                "last 12 hours; yours were not.",
+            )
+        return Person(user, yes.subject, yes.username, yes.at, remembered=True)
+
+    async def _why_not(self, action: Action, access: Access, authority: Authority) -> str:
+        match access.reason:
+            case AccessReason.DISABLED:
+                return "Your Keycloak account is disabled. Ask an administrator."
+            case AccessReason.EMAIL_UNVERIFIED:
+                return "Your e-mail address is not verified in Keycloak. Verify it there, then try again."
+            case AccessReason.SECOND_PERSON:
+                return (
+                    f"*{words(action)}* needs a second person's approval. Approvals are not available yet; "
+                    "nothing was done. A role that may do it alone can do it now."
+                )
+            case AccessReason.NO_TENANT | AccessReason.UNKNOWN_TENANT:
+                return (
+                    f"Nothing was done: it is not known to which tenant this belongs, so *{words(action)}* would need "
+                    "the right in every tenant."
+                )
+            case _:
+                where = ", ".join(sorted(access.lacking)) or "any tenant"
+                text = f"*{words(action)}* needs the role `{access.missing_role}` in {where}; you do not have it there."
+                holders = await self._holders(access, authority)
+                return text + (f" Members who can help: {', '.join(holders)}." if holders else "")
+
+    async def _holders(self, access: Access, authority: Authority) -> Sequence[str]:
+        """Names of members, told only to members of that tenant."""
+        own = tenants_of(authority, self._rules)
+        names: list[str] = []
+        for tenant in sorted(access.lacking & own):
+            try:
+                names += await self._roles.admins_of(self._rules.tenant_groups[tenant], limit=20)
+            except OutsideError as error:
+                log.info("holders_not_read", tenant=tenant, reason=error.reason)
+        return [n for n in dict.fromkeys(names) if n != authority.username]
+
+    async def _denied(
+        self, user: SlackUser, action: Action, object: str, reason: str, text: str, subject: Subject | None = None
+    ) -> Denied:
+        REFUSALS.labels(reason).inc()
+        await self._audit.note(subject or f"slack:{user}", f"refused:{action.value}", object, {"reason": reason})
+        log.info("access_refused", user=str(user), action=action.value, object=object, reason=reason)
+        return Denied(reason, text)
+
+
+def words(action: Action) -> str:
+    """The action as a person says it."""
+    return action.value.replace("_", " ").capitalize()

@@ -1,0 +1,1 @@
+"""What comes in from Slack: kept durably, acknowledged at once, worked on after."""

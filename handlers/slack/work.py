@@ -1,0 +1,156 @@
+"""Takes what people asked for from the queue and sees it through, also after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import structlog
+from integrations.store.outbox import Outbox
+from prometheus_client import Counter, Histogram
+
+from core.errors import OutsideError
+from core.ids import Channel, SlackUser
+from core.messages.blocks import compose
+from core.messages.text import at, literal
+from core.ports import Clock
+from flows.gate import Denied
+from handlers.slack.requests import Click, Request, Typed
+from integrations.store.connection import STORE_DOWN
+from integrations.store.work import Item, WorkQueue
+
+log = structlog.get_logger(__name__)
+
+WORK = Counter("cdm_work", "Commands and clicks worked on", ["kind", "outcome"])
+WAITED = Histogram("cdm_work_wait_seconds", "From heard to begun", buckets=(0.01, 0.05, 0.2, 1, 5, 30, 120))
+
+RECLAIM_IDLE_MS = 30_000
+MAX_DELIVERIES = 5
+
+
+class Desk(Protocol):
+    """Carries out one request and answers the person."""
+
+    async def handle(self, request: Request) -> None: ...
+
+
+class WorkLoop:
+    """Runs up to `parallel` requests at a time. A request stays in the store until it is done: after a crash the next
+    process gets it again, and what it does to the world is fenced by its id."""
+
+    def __init__(
+        self, *, queue: WorkQueue, desk: Desk, outbox: Outbox, clock: Clock, max_age_s: float, parallel: int = 8
+    ) -> None:
+        self._queue = queue
+        self._desk = desk
+        self._outbox = outbox
+        self._clock = clock
+        self._max_age = timedelta(seconds=max_age_s)
+        self._room = asyncio.Semaphore(parallel)
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Until cancelled. Then what is being worked on is finished, within the caller's patience (`drain`)."""
+        await self._queue.prepare()
+        reclaim_at = 0.0
+        while True:
+            try:
+                if self._clock.monotonic() >= reclaim_at:
+                    reclaim_at = self._clock.monotonic() + RECLAIM_IDLE_MS / 2000
+                    for item in await self._queue.reclaim(idle_ms=RECLAIM_IDLE_MS):
+                        await self._begin(item)
+                for item in await self._queue.take(wait_ms=500):
+                    await self._begin(item)
+            except STORE_DOWN:
+                log.warning("work_store_away")
+                await self._clock.sleep(1)
+
+    async def drain(self, patience_s: float) -> None:
+        """Let running requests end; what does not end in time is given up here and taken up by the next process."""
+        if not self._running:
+            return
+        _, late = await asyncio.wait(self._running, timeout=patience_s)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    async def _begin(self, item: Item) -> None:
+        await self._room.acquire()
+        task = asyncio.create_task(self._see_through(item), name=f"work:{item.id}")
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._room.release()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("work_failed", task=task.get_name(), exc_info=task.exception())
+
+    async def _see_through(self, item: Item) -> None:
+        kind = str(item.body.get("kind", ""))
+        keeping = asyncio.create_task(self._keep(item))
+        try:
+            request = parse_request(item)
+            age = self._clock.now() - request.heard_at
+            WAITED.observe(max(age.total_seconds(), 0))
+            if item.deliveries > MAX_DELIVERIES:
+                await self._queue.bury(item, f"failed {MAX_DELIVERIES} times")
+                await self._answer(request, "This failed several times and was given up; `cdm doctor` shows it.")
+                WORK.labels(kind, "buried").inc()
+                return
+            if age > self._max_age:
+                await self._answer(
+                    request,
+                    f"Not done: you asked at {at(request.heard_at)}, and the bot could take it up only now. "
+                    "Look at how things are, then ask again.",
+                )
+                outcome = "too_old"
+            else:
+                outcome = await self._handle(request)
+            await self._queue.done(item)
+            WORK.labels(kind, outcome).inc()
+        except STORE_DOWN:
+            log.warning("work_left_for_later", item=item.id)
+        finally:
+            keeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeping
+
+    async def _handle(self, request: Request) -> str:
+        try:
+            await self._desk.handle(request)
+        except Denied as denied:
+            await self._answer(request, f":no_entry: {denied.text}")
+            return "denied"
+        except OutsideError as error:
+            await self._answer(request, f":warning: {literal(error.user_text, 2000)}")
+            return error.reason
+        return "done"
+
+    async def _answer(self, request: Request, text: str) -> None:
+        await self._outbox.tell(
+            Channel(request.channel), request.user.user, compose(text), response_url=request.response_url
+        )
+
+    async def _keep(self, item: Item) -> None:
+        while True:
+            await self._clock.sleep(RECLAIM_IDLE_MS / 3000)
+            with contextlib.suppress(*STORE_DOWN):
+                await self._queue.keep(item)
+
+
+def parse_request(item: Item) -> Request:
+    body = item.body
+    common: dict[str, Any] = {
+        "id": item.id,
+        "user": SlackUser(body["team"], body["user"]),
+        "channel": Channel(body["channel"]),
+        "response_url": body.get("response_url") or None,
+        "heard_at": datetime.fromisoformat(body["heard_at"]),
+        "repeated": item.deliveries > 1,
+    }
+    if body["kind"] == "command":
+        return Typed(**common, text=body["text"])
+    return Click(**common, action=body["action"], value=body["value"], message_ts=body["message_ts"])

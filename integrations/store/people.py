@@ -1,0 +1,83 @@
+"""Who is linked with whom, what was last allowed, and the short-lived states of a linking in progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import orjson
+
+from core.ids import SlackUser, Subject, Tenant
+from core.ports import Clock
+from integrations.store.connection import Store
+from integrations.store.families import DAY, HOUR, Family
+
+REMEMBERED = timedelta(hours=12)
+"""How old a live yes may be to still open Hold and reading (DESIGN: Hold is open to a last live yes under 12 h old)."""
+
+FAMILIES = (
+    Family("links", "cdm:link:*", "by unlinking", 3650 * DAY, 100_000, 1024),
+    Family("linking", "cdm:linking:*", "when the linking is done, or its minutes are over", HOUR, 10_000, 4096),
+    Family("yes", "cdm:yes:*", "12 h after the last live yes", 12 * HOUR, 100_000, 4096),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Yes:
+    """The last live yes of a person: in which tenants they could read, and in which hold."""
+
+    subject: Subject
+    username: str
+    view: frozenset[Tenant]
+    hold: frozenset[Tenant]
+    at: datetime
+
+
+class RememberedYes:
+    """Live answers of the identity provider, kept 12 hours for what is open without it. Never used for effects."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def put(self, user: SlackUser, yes: Yes) -> None:
+        document = {
+            "subject": yes.subject,
+            "username": yes.username,
+            "view": sorted(yes.view),
+            "hold": sorted(yes.hold),
+            "at": yes.at.isoformat(),
+        }
+        await self._store.set(f"cdm:yes:{user}", orjson.dumps(document), ex=int(REMEMBERED.total_seconds()))
+
+    async def get(self, user: SlackUser) -> Yes | None:
+        raw = await self._store.get(f"cdm:yes:{user}")
+        if raw is None:
+            return None
+        found = orjson.loads(raw)
+        yes = Yes(
+            Subject(found["subject"]),
+            found["username"],
+            frozenset(Tenant(t) for t in found["view"]),
+            frozenset(Tenant(t) for t in found["hold"]),
+            datetime.fromisoformat(found["at"]),
+        )
+        return yes if self._clock.now() - yes.at < REMEMBERED else None
+
+    async def forget(self, user: SlackUser) -> None:
+        await self._store.delete(f"cdm:yes:{user}")
+
+
+class LinkStates:
+    """States of linkings in progress. `take` gives each at most once, across all replicas."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def put(self, state: str, payload: Mapping[str, str], ttl_s: int) -> None:
+        await self._store.set(f"cdm:linking:{state}", orjson.dumps(dict(payload)), ex=ttl_s)
+
+    async def take(self, state: str) -> dict[str, str] | None:
+        raw = await self._store.getdel(f"cdm:linking:{state}")
+        return None if raw is None else dict(orjson.loads(raw))
