@@ -126,7 +126,7 @@ def _fix(kind: str, error: Any) -> str:
 
 def _is_branch(part: Any) -> bool:
     """pydantic puts the tried branch of a union into the location; it is no key of the file."""
-    return part in ("ipv4network", "ipv6network")
+    return isinstance(part, str) and ("[" in part or part in ("ipv4network", "ipv6network"))
 
 
 def _line(tree: Any, loc: Sequence[Any]) -> int | None:

@@ -1,0 +1,115 @@
+"""Private answers to commands: help, who you are, one device, the runbooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from core.access import Action, Authority
+from core.commands import FORMS, NotUnderstood
+from core.devices import DeviceFacts, Reading
+from core.ids import Stack, Tenant
+from core.messages.blocks import Block, Message, compose, context, fields, section
+from core.messages.text import ago, at, escape, link, literal, mono
+from core.rollouts.facts import TargetFacts
+
+DEVICE_KEYS = ("sw_version", "rauc_slot", "ota_status", "ota_error")
+"""The telemetry keys CDM devices send about updates."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """Everything `/cdm device` shows. `target` is None where hawkBit does not know the device or did not answer;
+    `missing` says in words what could not be read."""
+
+    facts: DeviceFacts
+    stack: Stack
+    tenant: Tenant
+    address: str | None
+    target: TargetFacts | None
+    alarms: Sequence[str]
+    link: str | None
+    missing: Sequence[str] = ()
+
+
+def help_message() -> Message:
+    lines = [f"`{form.usage}`  {escape(form.does)}" for form in FORMS]
+    return compose("What I understand:", section("\n".join(lines)))
+
+
+def not_understood(answer: NotUnderstood) -> Message:
+    usages = "\n".join(f"`{escape(usage)}`" for usage in answer.nearest)
+    return compose(f"Not understood: {literal(answer.problem, 300)}.", section(f"Did you mean\n{usages}"))
+
+
+def device_message(view: DeviceView) -> Message:
+    """One device at a glance: online, version, slot, update status, address, sets, alarms."""
+    facts = view.facts
+    name = literal(facts.name, 120)
+    state = {True: ":large_green_circle: online", False: ":red_circle: offline", None: ":white_circle: unknown"}[
+        facts.active
+    ]
+    seen = f", last activity {ago(facts.last_activity_at)}" if facts.last_activity_at else ""
+    blocks: list[Block] = [
+        section(f"*{name}*  {state}{seen}"),
+        fields(
+            ("Tenant", f"{literal(view.tenant, 60)} on {literal(view.stack, 60)}"),
+            ("Running version", _reading(facts.readings.get("sw_version"))),
+            ("Booted slot", _reading(facts.readings.get("rauc_slot"))),
+            ("Update status", _update_status(facts.readings)),
+            ("VPN address", mono(view.address, 60) if view.address else "not set"),
+            ("hawkBit: assigned", _set(view.target.assigned if view.target else None)),
+            ("hawkBit: installed", _set(view.target.installed if view.target else None)),
+            ("hawkBit: last poll", at(view.target.last_poll_at) if view.target and view.target.last_poll_at else "-"),
+        ),
+    ]
+    if view.alarms:
+        blocks.append(section("*Active alarms*\n" + "\n".join(f"• {literal(a, 200)}" for a in view.alarms)))
+    else:
+        blocks.append(section("No active alarms."))
+    if view.missing:
+        blocks.append(context(*(f":warning: {literal(m, 300)}" for m in view.missing)))
+    if view.link:
+        blocks.append(context(link(view.link, "Open in ThingsBoard")))
+    return compose(f"{name}: {state}", *blocks)
+
+
+def whoami_message(authority: Authority, able: Mapping[Tenant, Sequence[Action]]) -> Message:
+    """Who the bot takes a person for, and what they may do in each tenant."""
+    head = f"You are *{literal(authority.username, 80)}* ({literal(authority.email or 'no e-mail', 120)}) in Keycloak."
+    if not able:
+        return compose(
+            head, section("You have no role in any tenant here, so you may do nothing. Ask an administrator.")
+        )
+    lines = [f"*{literal(t, 60)}*: {', '.join(a.value.replace('_', ' ') for a in acts)}" for t, acts in able.items()]
+    return compose(head, section("\n".join(lines)), context(f"Read {at(authority.read_at)}."))
+
+
+def runbooks_message(books: Iterable[tuple[str, str, str, str]]) -> Message:
+    """`books` are (name, usage, risk, what it does)."""
+    lines = [f"`/cdm run {escape(usage)}`  {literal(does, 200)} _({risk})_" for _, usage, risk, does in books]
+    return compose("Runbooks:", section("\n".join(lines) or "There are none."))
+
+
+def fresh_error(readings: Mapping[str, Reading]) -> str | None:
+    """The update error, unless it is older than the status: ThingsBoard keeps the old text when null is sent."""
+    status, error = readings.get("ota_status"), readings.get("ota_error")
+    if error is None or not error.value or (status is not None and error.at < status.at):
+        return None
+    return error.value
+
+
+def _update_status(readings: Mapping[str, Reading]) -> str:
+    status = readings.get("ota_status")
+    if status is None:
+        return "-"
+    error = fresh_error(readings)
+    return _reading(status) + (f"\n{literal(error, 300)}" if error and status.value == "failure" else "")
+
+
+def _reading(reading: Reading | None) -> str:
+    return f"{mono(reading.value, 80)} ({ago(reading.at)})" if reading else "never sent"
+
+
+def _set(found: object | None) -> str:
+    return mono(str(found), 120) if found else "none"
