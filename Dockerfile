@@ -11,7 +11,7 @@ RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/cdm cdm
 COPY --from=build /opt/cdm /opt/cdm
 USER cdm
 WORKDIR /var/lib/cdm
-ENV PATH=/opt/cdm/bin:$PATH CDM_DATA_DIR=/var/lib/cdm/data CDM_SERVER__HOST=0.0.0.0
+ENV LOGNAME=cdm PATH=/opt/cdm/bin:$PATH CDM_DATA_DIR=/var/lib/cdm/data CDM_SERVER__HOST=0.0.0.0
 EXPOSE 8080
 HEALTHCHECK --interval=30s --timeout=3s CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/healthz', timeout=2)"]
 ENTRYPOINT ["cdm"]

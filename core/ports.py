@@ -68,8 +68,10 @@ class Rollouts(Protocol):
 
     async def target(self, device: DeviceName) -> TargetFacts | None: ...
     async def actions(self, device: DeviceName) -> Sequence[ActionFacts]:
-        """The device's newest actions, newest first, at most 20."""
+        """The device's newest actions, newest first, at most 20. `set` is read for the newest one only."""
         ...
+
+    async def set_by_version(self, name: str, version: str) -> DistributionSet | None: ...
 
     async def assign(self, device: DeviceName, set_id: int, *, offline: bool = False) -> bool:
         """Assign a set as forced, by the brake account. False: hawkBit answered `alreadyAssigned`, nothing happens."""

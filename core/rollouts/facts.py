@@ -145,11 +145,12 @@ class TargetFacts:
 
 @dataclass(frozen=True, slots=True)
 class ActionFacts:
-    """One action of a device, newest last. `last_error` is the cause from an earlier line, not the closing message."""
+    """One action of a device. `set` is None where it was deleted since."""
 
     id: int
     status: str
     active: bool
     set_name: str
+    set: DistributionSet | None
     rollout: RolloutId | None
     created_at: datetime
