@@ -94,6 +94,7 @@ class Hawkbit(Section):
     tick_s: float = Field(2.0, gt=0, description="hawkbit.rollout.scheduler.fixedDelay")
     cache_age_s: float = Field(0.0, ge=0, description="hawkbit.cache.ttl where hawkBit runs as split services")
     poll_s: Seconds = 5.0
+    timeout_s: Seconds = 10.0
 
 
 class RelaySection(Section):
@@ -171,6 +172,7 @@ class Promotion(Section):
     settle_s: float = Field(10.0, gt=0, description="No two promotions of one rollout within this time")
     agree_s: float = Field(2.5, gt=0, description="Two agreeing reads, at least this far apart")
     request_timeout_s: float = Field(1.0, gt=0, description="For resume; must stay below hawkBit's tick")
+    max_read_age_s: float = Field(0.9, gt=0, description="How old the read may be on which a resume is sent")
     max_request_life_s: float = Field(15.0, gt=0, description="After this no request of ours can still take effect")
     freshness_s: float = Field(900.0, gt=0, description="Older evidence is no evidence")
     readings_per_tick: int = Field(40, ge=1)
@@ -207,10 +209,11 @@ class Settings(BaseSettings):
     def _consistent(self) -> Settings:
         _apart([s.name for s in self.stacks], "stack name")
         for stack in self.stacks:
-            if self.promotion.enabled and self.promotion.request_timeout_s >= stack.hawkbit.tick_s:
+            together = self.promotion.request_timeout_s + self.promotion.max_read_age_s
+            if self.promotion.enabled and together >= stack.hawkbit.tick_s:
                 raise ValueError(
-                    f"promotion.request_timeout_s ({self.promotion.request_timeout_s}) must be below the hawkBit tick "
-                    f"of stack {stack.name} ({stack.hawkbit.tick_s} s), or a late resume could start a group of its own"
+                    f"promotion.request_timeout_s + max_read_age_s ({together:g}) must be below the hawkBit tick of "
+                    f"stack {stack.name} ({stack.hawkbit.tick_s:g} s), or a late resume could start a group of its own"
                 )
             if self.promotion.enabled and self.promotion.agree_s <= stack.hawkbit.cache_age_s:
                 raise ValueError(

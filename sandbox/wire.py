@@ -80,9 +80,7 @@ class Faults:
 
     def delay_of(self, fault: Fault) -> float:
         return (
-            self.rng.uniform(fault.delay_s, fault.delay_max_s)
-            if fault.delay_max_s > fault.delay_s
-            else fault.delay_s
+            self.rng.uniform(fault.delay_s, fault.delay_max_s) if fault.delay_max_s > fault.delay_s else fault.delay_s
         )
 
 
@@ -207,6 +205,7 @@ class WireServer:
             port=self.port,
             http=_CuttableProtocol,
             lifespan="off",
+            ws="none",
             log_level="critical",
             access_log=False,
             timeout_graceful_shutdown=1,

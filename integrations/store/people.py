@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import orjson
 
+from core.access import Link
 from core.ids import SlackUser, Subject, Tenant
 from core.ports import Clock
 from integrations.store.connection import Store
@@ -81,3 +82,28 @@ class LinkStates:
     async def take(self, state: str) -> dict[str, str] | None:
         raw = await self._store.getdel(f"cdm:linking:{state}")
         return None if raw is None else dict(orjson.loads(raw))
+
+
+class Links:
+    """Which Keycloak account a Slack person has proven to be. Written only by a completed linking."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def subject(self, user: SlackUser) -> Subject | None:
+        link = await self.get(user.team, user.user)
+        return link.subject if link else None
+
+    async def get(self, team: str, user: str) -> Link | None:
+        raw = await self._store.get(f"cdm:link:{team}/{user}")
+        if raw is None:
+            return None
+        found = orjson.loads(raw)
+        at = datetime.fromisoformat(found["linked_at"])
+        return Link(Subject(found["subject"]), found["username"], found["email"], at)
+
+    async def put(self, team: str, user: str, link: Link) -> None:
+        await self._store.set(f"cdm:link:{team}/{user}", orjson.dumps(link))
+
+    async def remove(self, team: str, user: str) -> None:
+        await self._store.delete(f"cdm:link:{team}/{user}")

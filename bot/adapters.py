@@ -1,0 +1,177 @@
+"""Settings to adapters: the one place that names an implementation of each port."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from bot.settings import Settings, StackSection, TenantSection
+from core.access import AccessRules, Role, RoleScope
+from core.ids import Channel, Stack, Tenant
+from core.ports import Clock
+from core.rollouts.policy import PromotionPolicy
+from flows.rollouts.site import Site
+from flows.world import StackWorld, TenantWorld
+from integrations.hawkbit import HawkbitAccount, HawkbitRollouts
+from integrations.keycloak.login import KeycloakLogin
+from integrations.keycloak.roles import KeycloakRoles
+from integrations.relay import RelaySettings, SshRelay
+from integrations.slack.client import SlackPosts
+from integrations.thingsboard.session import ApiKey, Credentials, Password
+from integrations.thingsboard.tenant import ThingsboardTenant
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """One of each system, ready to be used. Nothing has been opened yet."""
+
+    stacks: tuple[StackWorld, ...]
+    sites: Mapping[Stack, Site]
+    roles: KeycloakRoles
+    login: KeycloakLogin
+    posts: SlackPosts
+
+
+async def build_adapters(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Adapters:
+    """Close them by closing `stack`. Raises SecretMissing where a secret cannot be read."""
+    worlds, sites = [], {}
+    for section in settings.stacks:
+        world = _stack_world(section, stack)
+        worlds.append(world)
+        sites[world.name] = Site(
+            stack=world.name,
+            rollouts=world.rollouts,
+            devices={t.id: t.devices for t in world.tenants.values()},
+            policy=promotion_policy(settings, section),
+            channel=world.channel,
+            account=section.hawkbit.username,
+        )
+    keycloak = settings.keycloak
+    roles = KeycloakRoles(
+        server_url=keycloak.url,
+        realm=keycloak.realm,
+        client_id=keycloak.client_id,
+        client_secret=keycloak.client_secret.read,
+        clock=clock,
+        timeout_s=keycloak.timeout_s,
+        admin_role=settings.access.admin,
+    )
+    login = KeycloakLogin(
+        server_url=keycloak.url,
+        realm=keycloak.realm,
+        client_id=keycloak.client_id,
+        client_secret=keycloak.client_secret.read,
+        clock=clock,
+    )
+    posts = SlackPosts(settings.slack.bot_token.read, base_url=settings.slack.api_url)
+    for adapter in (roles, login, posts):
+        stack.push_async_callback(adapter.aclose)
+    return Adapters(tuple(worlds), sites, roles, login, posts)
+
+
+def access_rules(settings: Settings) -> AccessRules:
+    access = settings.access
+    return AccessRules(
+        tenant_groups={Tenant(t.id): t.keycloak_group for s in settings.stacks for t in s.tenants},
+        role_scope=RoleScope(access.role_scope),
+        role_names={
+            Role.VIEWER: access.viewer,
+            Role.OPERATOR: access.operator,
+            Role.ADMIN: access.admin,
+            Role.PLATFORM_OPERATOR: access.platform_operator,
+            Role.PLATFORM_ADMIN: access.platform_admin,
+        },
+    )
+
+
+def promotion_policy(settings: Settings, section: StackSection) -> PromotionPolicy:
+    promotion = settings.promotion
+    return PromotionPolicy(
+        enabled=promotion.enabled,
+        owners=frozenset(promotion.owners),
+        threshold_pct=promotion.threshold_pct,
+        minimum_sample=promotion.minimum_sample,
+        max_errors=promotion.max_errors,
+        max_errors_pct=promotion.max_errors_pct,
+        soak_s=promotion.soak_s,
+        evidence_fresh_s=promotion.freshness_s,
+        settle_s=promotion.settle_s,
+        agree_s=promotion.agree_s,
+        tick_s=section.hawkbit.tick_s,
+        request_timeout_s=promotion.request_timeout_s,
+        max_read_age_s=promotion.max_read_age_s,
+        max_request_life_s=promotion.max_request_life_s,
+        lease_s=settings.timing.lease_s,
+    )
+
+
+def _stack_world(section: StackSection, stack: AsyncExitStack) -> StackWorld:
+    hawkbit = section.hawkbit
+    brake = (
+        HawkbitAccount(hawkbit.brake_username, hawkbit.brake_password.read)
+        if hawkbit.brake_username and hawkbit.brake_password
+        else None
+    )
+    rollouts = HawkbitRollouts(
+        hawkbit.url,
+        HawkbitAccount(hawkbit.username, hawkbit.password.read),
+        brake,
+        system=f"hawkBit {section.name}",
+        timeout_s=hawkbit.timeout_s,
+    )
+    stack.push_async_callback(rollouts.aclose)
+    return StackWorld(
+        name=Stack(section.name),
+        rollouts=rollouts,
+        relay=_relay(section, stack),
+        tenants={Tenant(t.id): _tenant_world(section, t, stack) for t in section.tenants},
+        channel=Channel(section.rollout_channel),
+        address_attribute=section.address_attribute,
+        device_user=section.relay.device_user if section.relay else "cdm",
+        device_port=section.relay.device_port if section.relay else 22,
+        device_link=section.device_link,
+    )
+
+
+def _tenant_world(section: StackSection, tenant: TenantSection, stack: AsyncExitStack) -> TenantWorld:
+    client = ThingsboardTenant(
+        section.thingsboard_url,
+        Tenant(tenant.id),
+        _credentials(tenant),
+        system=f"ThingsBoard {section.name}",
+        timeout_s=section.thingsboard_timeout_s,
+    )
+    stack.push_async_callback(client.aclose)
+    return TenantWorld(Tenant(tenant.id), client, client, tenant.wireguard_range, Channel(tenant.channel))
+
+
+def _credentials(tenant: TenantSection) -> Credentials:
+    """Read at each login, so that a rotated secret needs no restart."""
+    thingsboard = tenant.thingsboard
+    key, username, password = thingsboard.api_key, thingsboard.username, thingsboard.password
+    if key is not None:
+        return lambda: ApiKey(key.read())
+    assert username is not None and password is not None  # noqa: PT018 - the settings refuse one without the other
+    return lambda: Password(username, password.read())
+
+
+def _relay(section: StackSection, stack: AsyncExitStack) -> SshRelay | None:
+    relay = section.relay
+    if relay is None:
+        return None
+    client = SshRelay(
+        RelaySettings(
+            name=relay.relay_name,
+            host=relay.host,
+            port=relay.port,
+            user=relay.username,
+            key_file=relay.key_file,
+            known_hosts=relay.known_hosts,
+            relay_timeout_s=relay.connect_timeout_s,
+            device_timeout_s=relay.connect_timeout_s,
+            max_devices=relay.concurrency,
+        )
+    )
+    stack.push_async_callback(client.aclose)
+    return client
