@@ -30,6 +30,28 @@ class Authority:
     read_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who has just logged in, as the identity provider attests. Nothing here is a right."""
+
+    subject: Subject
+    username: str
+    email: str
+    email_verified: bool
+    auth_time: datetime | None
+    acr: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A Slack person has proven to be this account."""
+
+    subject: Subject
+    username: str
+    email: str
+    linked_at: datetime
+
+
 class Role(StrEnum):
     """The bot's own roles; what they are called in the realm is a setting (`AccessRules.role_names`)."""
 

@@ -14,6 +14,8 @@ import pytest
 from integrations.store.connection import Store, connect
 from integrations.store.embedded import EmbeddedStore
 
+pytest_plugins = ["tests.keycloak.plugin"]
+
 
 class ManualClock:
     """`core.ports.Clock` that moves only when told. `sleep` wakes when `forward` passes its time."""

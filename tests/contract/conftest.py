@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     thingsboard.addoption("--thingsboard-user", default="sysadmin@thingsboard.org", help="a system administrator")
     thingsboard.addoption("--thingsboard-password", default="sysadmin")
     thingsboard.addoption("--thingsboard-version", default="4.2.1", help="that server's version")
-    keycloak = parser.getgroup("keycloak", "another Keycloak for tests/contract/keycloak, sandbox/keycloak's realm imported")
+    keycloak = parser.getgroup("keycloak", "another Keycloak, with the realm of sandbox/keycloak")
     keycloak.addoption("--keycloak-url", default="", help="base URL; instead of the server the tests boot themselves")
     keycloak.addoption("--keycloak-user", default="admin", help="an administrator of realm master")
     keycloak.addoption("--keycloak-password", default="admin")

@@ -1,0 +1,175 @@
+"""May the next group start? Facts in, one three-valued decision out. Nothing is done here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from core.ids import GroupId
+from core.rollouts.actors import ActorKind
+from core.rollouts.cause import PauseCause, focus, following, pause_cause, started_index
+from core.rollouts.facts import RolloutStatus, Snapshot
+from core.rollouts.gates import Gate, Inputs, Verdict, fingerprint, judge_gates
+from core.rollouts.policy import PromotionPolicy, reaches
+from core.rollouts.records import Agreement, GroupEvidence, PauseEpisode, PauseIntent, PauseState, RolloutRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """Start this one group. `group_index` counts from 1, as people see it."""
+
+    group_index: int
+    group: GroupId
+    devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Ask hawkBit to pause: a gate failed while the rollout runs."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetHold:
+    """The bot's own brake on a rollout that is paused already."""
+
+    reason: str
+
+
+Intent: TypeAlias = Promote | Pause | SetHold | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`objections` are the gates that do not pass, failed ones first; `told` is equal where there is nothing new to
+    tell: the verdict and the reasons, not the numbers."""
+
+    verdict: Verdict
+    gates: tuple[Gate, ...]
+    cause: PauseCause
+    intent: Intent
+    group_index: int | None
+    policy_hash: str
+
+    @property
+    def objections(self) -> tuple[Gate, ...]:
+        bad = [g for g in self.gates if g.verdict is not Verdict.PASS]
+        return tuple(sorted(bad, key=lambda g: (g.verdict is not Verdict.FAIL, g.name)))
+
+    @property
+    def told(self) -> str:
+        names = " ".join(f"{g.name}={g.reason.value}" for g in self.objections)
+        return f"{self.verdict.value} {self.group_index or '-'} {self.cause.value} {names}".strip()
+
+    def audit(self) -> Mapping[str, object]:
+        return {
+            "verdict": self.verdict.value,
+            "cause": self.cause.value,
+            "next_group": self.group_index,
+            "policy": self.policy_hash,
+            "gates": {g.name: {"verdict": g.verdict.value, "reason": g.reason.value, **g.numbers} for g in self.gates},
+        }
+
+
+def decide(
+    snapshot: Snapshot,
+    policy: PromotionPolicy,
+    evidence: GroupEvidence | None,
+    record: RolloutRecord,
+    now: datetime,
+    *,
+    account: str,
+    kind: ActorKind = ActorKind.SCHEDULER,
+) -> Decision:
+    """`evidence` is that of the last started group; `account` the bot's own hawkBit user. A person's promotion passes
+    the same gates as the scheduler's, except that it may also resume a pause that is no success pause."""
+    gates = judge_gates(Inputs(snapshot, policy, evidence, record, account, now, kind))
+    verdicts = {g.verdict for g in gates}
+    verdict = next(v for v in (Verdict.FAIL, Verdict.HOLD, Verdict.PASS) if v in verdicts)
+    nexts = following(snapshot)
+    index = started_index(snapshot) + 1 if nexts is not None else None
+    intent: Intent = None
+    if verdict is Verdict.PASS and nexts is not None and index is not None:
+        intent = Promote(index, nexts.id, nexts.total)
+    elif verdict is Verdict.FAIL and kind is ActorKind.SCHEDULER and policy.enabled:
+        intent = _brake(snapshot, record, gates)
+    return Decision(
+        verdict=verdict,
+        gates=gates,
+        cause=pause_cause(snapshot, record, account),
+        intent=intent,
+        group_index=index,
+        policy_hash=policy.policy_hash(),
+    )
+
+
+def observe(
+    snapshot: Snapshot,
+    policy: PromotionPolicy,
+    evidence: GroupEvidence | None,
+    record: RolloutRecord,
+    now: datetime,
+    *,
+    account: str,
+) -> RolloutRecord:
+    """The record after one more read: since when reads agree, why it is paused while that can still be told, and since
+    when the share has been reached. Called for every read, before `decide`."""
+    seen = fingerprint(snapshot)
+    agreement = record.agreement
+    if agreement is None or agreement.fingerprint != seen:
+        agreement = Agreement(seen, now)
+    pauses = tuple(_still_standing(p, snapshot, policy) for p in record.pauses)
+    record = replace(record, agreement=agreement, last_read_at=snapshot.read_at, pauses=pauses)
+    agreed = (now - agreement.since).total_seconds() >= policy.agree_s
+    return replace(
+        record,
+        episode=_episode(snapshot, record, account, agreed),
+        reached=_reached(Inputs(snapshot, policy, evidence, record, account, now, ActorKind.SCHEDULER)),
+    )
+
+
+def _still_standing(pause: PauseIntent, snapshot: Snapshot, policy: PromotionPolicy) -> PauseIntent:
+    """A pause of ours is over once the rollout is seen running after the pause could last have taken effect."""
+    over_at = pause.at + timedelta(seconds=policy.max_request_life_s)
+    if snapshot.rollout.status is RolloutStatus.RUNNING and snapshot.read_at > over_at:
+        return replace(pause, state=PauseState.VOID)
+    return pause
+
+
+def _episode(snapshot: Snapshot, record: RolloutRecord, account: str, agreed: bool) -> PauseEpisode | None:
+    """A cause other than success, once two reads agreed on it, stays for this pause: devices that finish while it is
+    paused make a hand pause look like a success pause, and deleted ones make a low share look high."""
+    rollout = snapshot.rollout
+    if rollout.status is not RolloutStatus.PAUSED:
+        return None
+    this = (rollout.last_modified_at, rollout.last_modified_by)
+    kept = record.episode
+    if kept is not None and (kept.modified_at, kept.modified_by) == this:
+        return kept
+    cause = pause_cause(snapshot, replace(record, pauses=()), account)
+    if agreed and cause not in (PauseCause.SUCCESS, PauseCause.UNKNOWN):
+        return PauseEpisode(*this, cause.value)
+    return None
+
+
+def _reached(inputs: Inputs) -> tuple[GroupId, datetime] | None:
+    group, numbers, record = focus(inputs.snapshot), inputs.tally, inputs.record
+    if group is None or numbers is None:
+        return record.reached
+    if not reaches(numbers.verified, numbers.total, inputs.policy.threshold_pct):
+        return None
+    kept = record.reached
+    return kept if kept is not None and kept[0] == group.id else (group.id, inputs.now)
+
+
+def _brake(snapshot: Snapshot, record: RolloutRecord, gates: tuple[Gate, ...]) -> Intent:
+    reason = ", ".join(sorted({g.reason.value for g in gates if g.verdict is Verdict.FAIL}))
+    status = snapshot.rollout.status
+    if status is RolloutStatus.RUNNING and record.own_pause is None:
+        return Pause(reason)
+    if status is RolloutStatus.PAUSED and record.hold is None:
+        return SetHold(reason)
+    return None

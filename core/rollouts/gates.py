@@ -1,0 +1,288 @@
+"""What must hold before a group may start, one gate a concern. Each answers PASS, HOLD or FAIL, with its numbers.
+
+Gates are independent of each other and of their order. Missing, stale or contradicting inputs HOLD (promise P7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from core.rollouts.actors import ActorKind
+from core.rollouts.cause import PauseCause, focus, following, pause_cause, started_index
+from core.rollouts.facts import GroupStatus, RolloutStatus, Snapshot
+from core.rollouts.policy import PromotionPolicy, reaches
+from core.rollouts.records import GroupEvidence, RolloutRecord
+from core.rollouts.verify import Tally, tally
+
+_CLOCKS_APART = timedelta(seconds=5)  # what two replicas' clocks may differ by
+
+
+class Verdict(StrEnum):
+    PASS = "pass"  # noqa: S105
+    HOLD = "hold"
+    FAIL = "fail"
+
+
+class Reason(StrEnum):
+    """Why a gate answers as it does. Also the metric label."""
+
+    OK = "ok"
+    NOT_PAUSED = "not_paused"
+    ENDED = "ended"
+    NOT_STARTED = "not_started"
+    NO_NEXT_GROUP = "no_next_group"
+    CAUSE = "cause"
+    ERROR_STOP = "error_stop"
+    NOT_OWNED = "not_owned"
+    NOT_ENABLED = "not_enabled"
+    GROUP_DOES_NOT_PAUSE = "group_does_not_pause"
+    HOLD_SET = "hold_set"
+    ATTEMPT_OPEN = "attempt_open"
+    ALREADY_STARTED_BY_US = "already_started_by_us"
+    SETTLING = "settling"
+    READS_DISAGREE = "reads_disagree"
+    HAWKBIT_STALE = "hawkbit_stale"
+    CLAIMS_MISSING = "claims_missing"
+    CLAIMS_STALE = "claims_stale"
+    NO_DEVICES = "no_devices"
+    MEMBERS_MISSING = "members_missing"
+    MEMBERS_CHANGED = "members_changed"
+    CONTRADICTION = "contradiction"
+    SHARE_LOW = "share_low"
+    SHARE_UNREACHABLE = "share_unreachable"
+    SAMPLE_SMALL = "sample_small"
+    ERRORS_OVER_BUDGET = "errors_over_budget"
+    SOAKING = "soaking"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One answer. `numbers` are what it was decided on, for the audit and the words."""
+
+    name: str
+    verdict: Verdict
+    reason: Reason
+    numbers: Mapping[str, int | float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All a gate may look at. `kind`: whose promotion is judged, the scheduler's by policy or a person's by right."""
+
+    snapshot: Snapshot
+    policy: PromotionPolicy
+    evidence: GroupEvidence | None
+    record: RolloutRecord
+    account: str
+    now: datetime
+    kind: ActorKind
+
+    @property
+    def tally(self) -> Tally | None:
+        """The numbers of the last started group; None while nothing is known about it."""
+        group = focus(self.snapshot)
+        if group is None or self.evidence is None or self.evidence.group != group.id:
+            return None
+        return tally(self.evidence, self.record.excluded)
+
+
+def judge_gates(inputs: Inputs) -> tuple[Gate, ...]:
+    gates = (_state, _cause, _next, _fence, _hold, _agree, _fresh, _members, _share, _sample, _errors, _soak)
+    found = [gate(inputs) for gate in gates]
+    if inputs.kind is ActorKind.SCHEDULER:
+        found.append(_owner(inputs))
+    return tuple(found)
+
+
+def owned(snapshot: Snapshot, policy: PromotionPolicy) -> bool:
+    return snapshot.rollout.created_by in policy.owners
+
+
+def fingerprint(snapshot: Snapshot) -> str:
+    """What two reads must agree on: states, authors and sizes, and whether each group has met its own threshold. The
+    counts beyond that may go on improving."""
+    rollout = snapshot.rollout
+    parts = [rollout.status.value, rollout.last_modified_by, rollout.last_modified_at.isoformat()]
+    parts += [
+        f"{g.id}:{g.status.value}:{g.total}:{g.counts.error}:"
+        f"{reaches(g.counts.finished, g.total, g.success_threshold_pct)}"
+        for g in snapshot.groups
+    ]
+    return "|".join(parts)
+
+
+def _pass(name: str, **numbers: int | float | str) -> Gate:
+    return Gate(name, Verdict.PASS, Reason.OK, numbers)
+
+
+def _hold_on(name: str, reason: Reason, **numbers: int | float | str) -> Gate:
+    return Gate(name, Verdict.HOLD, reason, numbers)
+
+
+def _fail(name: str, reason: Reason, **numbers: int | float | str) -> Gate:
+    return Gate(name, Verdict.FAIL, reason, numbers)
+
+
+def _state(i: Inputs) -> Gate:
+    status = i.snapshot.rollout.status
+    if status is RolloutStatus.PAUSED:
+        return _pass("state")
+    if status.terminal:
+        return _hold_on("state", Reason.ENDED, status=status.value)
+    if focus(i.snapshot) is None:
+        return _hold_on("state", Reason.NOT_STARTED, status=status.value)
+    return _hold_on("state", Reason.NOT_PAUSED, status=status.value)
+
+
+_PERSON_MAY_RESUME = (
+    PauseCause.SUCCESS,
+    PauseCause.COMPLETED_BELOW,
+    PauseCause.PERSON_IN_SLACK,
+    PauseCause.PERSON_IN_HAWKBIT,
+    PauseCause.OURS,
+)
+
+
+def _cause(i: Inputs) -> Gate:
+    cause = pause_cause(i.snapshot, i.record, i.account)
+    if cause is PauseCause.ERROR_STOP:
+        return _fail("cause", Reason.ERROR_STOP, cause=cause.value)
+    allowed = (PauseCause.SUCCESS,) if i.kind is ActorKind.SCHEDULER else _PERSON_MAY_RESUME
+    # A rollout that is not paused is held by the state gate; here it is nothing to object to.
+    if cause in allowed or cause is PauseCause.NOT_PAUSED:
+        return _pass("cause", cause=cause.value)
+    own = i.record.own_pause
+    return _hold_on(
+        "cause", Reason.CAUSE, cause=cause.value, by=own.by.name if own else i.snapshot.rollout.last_modified_by
+    )
+
+
+def _next(i: Inputs) -> Gate:
+    group = following(i.snapshot)
+    if group is None or group.total <= 0:
+        return _hold_on("next", Reason.NO_NEXT_GROUP)
+    return _pass("next", group=started_index(i.snapshot) + 1, devices=group.total)
+
+
+def _fence(i: Inputs) -> Gate:
+    """No attempt open, none that already started the next group, and time enough since the last one."""
+    open_attempt = i.record.open_attempt
+    if open_attempt is not None:
+        return _hold_on("fence", Reason.ATTEMPT_OPEN, group=open_attempt.group_index, attempt=open_attempt.number)
+    group = following(i.snapshot)
+    if group is not None and i.record.started(group.id):
+        return _hold_on("fence", Reason.ALREADY_STARTED_BY_US, group=started_index(i.snapshot) + 1)
+    last = i.record.last_promoted_at
+    if last is not None and i.now - last < timedelta(seconds=i.policy.settle_s):
+        left = i.policy.settle_s - (i.now - last).total_seconds()
+        return _hold_on("fence", Reason.SETTLING, seconds=round(left, 1))
+    return _pass("fence")
+
+
+def _hold(i: Inputs) -> Gate:
+    hold = i.record.hold
+    return _hold_on("hold", Reason.HOLD_SET, by=hold.by.name, why=hold.reason) if hold else _pass("hold")
+
+
+def _agree(i: Inputs) -> Gate:
+    agreed = i.record.agreement
+    if agreed is None or agreed.fingerprint != fingerprint(i.snapshot):
+        return _hold_on("agree", Reason.READS_DISAGREE, needed_s=i.policy.agree_s)
+    age = (i.now - agreed.since).total_seconds()
+    if age < i.policy.agree_s:
+        return _hold_on("agree", Reason.READS_DISAGREE, needed_s=i.policy.agree_s, seconds=round(age, 1))
+    return _pass("agree")
+
+
+def _fresh(i: Inputs) -> Gate:
+    if not _within(i.snapshot.read_at, i):
+        return _hold_on("fresh", Reason.HAWKBIT_STALE, read_at=i.snapshot.read_at.isoformat())
+    if i.tally is None or i.evidence is None or i.evidence.claims_read_at is None:
+        return _hold_on("fresh", Reason.CLAIMS_MISSING)
+    if not _within(i.evidence.claims_read_at, i):
+        return _hold_on("fresh", Reason.CLAIMS_STALE, read_at=i.evidence.claims_read_at.isoformat())
+    return _pass("fresh")
+
+
+def _within(read_at: datetime, i: Inputs) -> bool:
+    """Not too old, and not from the future either: then one of two clocks is wrong."""
+    return -_CLOCKS_APART <= i.now - read_at <= timedelta(seconds=i.policy.evidence_fresh_s)
+
+
+def _members(i: Inputs) -> Gate:
+    group, numbers = focus(i.snapshot), i.tally
+    if group is None or numbers is None or i.evidence is None or i.evidence.members_read_at is None:
+        return _hold_on("members", Reason.MEMBERS_MISSING)
+    if not _within(i.evidence.members_read_at, i):
+        return _hold_on("members", Reason.MEMBERS_MISSING, read_at=i.evidence.members_read_at.isoformat())
+    present = sum(d.member for d in i.evidence.devices.values())
+    if present != group.total:
+        return _hold_on("members", Reason.MEMBERS_CHANGED, counted=present, hawkbit=group.total)
+    # A device whose action failed or was cancelled may have got the set on its own since, by a redeploy.
+    ended = group.counts.finished + group.counts.error + group.counts.cancelled
+    if numbers.verified > ended:
+        return _hold_on("members", Reason.CONTRADICTION, verified=numbers.verified, hawkbit=ended)
+    return _pass("members", devices=present, gone=numbers.gone)
+
+
+def _share(i: Inputs) -> Gate:
+    numbers, group = i.tally, focus(i.snapshot)
+    if numbers is None or group is None or numbers.total == 0:
+        return _hold_on("share", Reason.NO_DEVICES)
+    said = {"verified": numbers.verified, "of": numbers.total, "needed_pct": i.policy.threshold_pct}
+    if reaches(numbers.verified, numbers.total, i.policy.threshold_pct):
+        return _pass("share", **said)
+    best = numbers.total - min(numbers.total, numbers.refuted + group.counts.error)
+    if not reaches(best, numbers.total, i.policy.threshold_pct):
+        return _fail("share", Reason.SHARE_UNREACHABLE, **said, at_best=best)
+    rest = {"awaiting": numbers.awaiting, "refuted": numbers.refuted, "unknown": numbers.unknown}
+    return _hold_on("share", Reason.SHARE_LOW, **said, **rest)
+
+
+def _sample(i: Inputs) -> Gate:
+    numbers = i.tally
+    verified = numbers.verified if numbers else 0
+    if verified < max(i.policy.minimum_sample, 1):
+        return _hold_on("sample", Reason.SAMPLE_SMALL, verified=verified, needed=max(i.policy.minimum_sample, 1))
+    return _pass("sample", verified=verified)
+
+
+def _errors(i: Inputs) -> Gate:
+    """Watched while paused too, since hawkBit does not. A group in `error` stays so for good."""
+    group = focus(i.snapshot)
+    if group is None:
+        return _hold_on("errors", Reason.NO_DEVICES)
+    numbers = i.tally
+    bad = group.counts.error + (numbers.refuted if numbers else 0)
+    total = numbers.total if numbers else group.total
+    allowed = i.policy.errors_allowed(total)
+    if bad > allowed or group.status is GroupStatus.ERROR:
+        return _fail("errors", Reason.ERRORS_OVER_BUDGET, errors=bad, allowed=allowed, of=total)
+    return _pass("errors", errors=bad, allowed=allowed)
+
+
+def _soak(i: Inputs) -> Gate:
+    if i.policy.soak_s <= 0:
+        return _pass("soak")
+    group, reached = focus(i.snapshot), i.record.reached
+    if group is None or reached is None or reached[0] != group.id:
+        return _hold_on("soak", Reason.SOAKING, needed_s=i.policy.soak_s)
+    soaked = (i.now - reached[1]).total_seconds()
+    if soaked < i.policy.soak_s:
+        return _hold_on("soak", Reason.SOAKING, needed_s=i.policy.soak_s, seconds=round(soaked, 1))
+    return _pass("soak", seconds=round(soaked, 1))
+
+
+def _owner(i: Inputs) -> Gate:
+    """Only for the scheduler: it promotes by policy, and only what pauses after every group."""
+    if not i.policy.enabled:
+        return _hold_on("owner", Reason.NOT_ENABLED)
+    if not owned(i.snapshot, i.policy):
+        return _hold_on("owner", Reason.NOT_OWNED, creator=i.snapshot.rollout.created_by)
+    running_on = [n for n, g in enumerate(i.snapshot.groups[:-1], 1) if not g.pauses]
+    if running_on:
+        return _hold_on("owner", Reason.GROUP_DOES_NOT_PAUSE, group=running_on[0])
+    return _pass("owner")

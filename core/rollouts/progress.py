@@ -1,0 +1,178 @@
+"""The view model of a rollout's message: numbers, one state word, and the reason for waiting in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from core.ids import GroupId
+from core.rollouts.cause import PauseCause, started_index
+from core.rollouts.decide import Decision
+from core.rollouts.facts import GroupFacts, GroupStatus, RolloutStatus, Snapshot
+from core.rollouts.gates import Gate, Reason, Verdict, owned
+from core.rollouts.policy import PromotionPolicy
+from core.rollouts.records import GroupEvidence, RolloutRecord
+from core.rollouts.verify import tally
+from core.rollouts.views import Bar, Mood, Progress
+
+_CAUSES: Mapping[PauseCause, str] = {
+    PauseCause.COMPLETED_BELOW: "the group ended below hawkBit's threshold",
+    PauseCause.ERROR_STOP: "hawkBit stopped it for errors",
+    PauseCause.PERSON_IN_SLACK: "{by} paused it",
+    PauseCause.PERSON_IN_HAWKBIT: "{by} paused it in hawkBit",
+    PauseCause.OURS: "the bot paused it",
+    PauseCause.UNKNOWN: "why it is paused cannot be told",
+}
+
+_WORDS: Mapping[Reason, str] = {
+    Reason.NOT_PAUSED: "hawkBit is still installing the started group",
+    Reason.ENDED: "it is {status}",
+    Reason.NOT_STARTED: "no group has started yet",
+    Reason.NO_NEXT_GROUP: "no group is left to start",
+    Reason.ERROR_STOP: "hawkBit stopped it for errors: a resume would start the next group whatever the errors",
+    Reason.NOT_OWNED: "created by {creator}, so hawkBit or a person promotes it, not the bot",
+    Reason.NOT_ENABLED: "automatic promotion is off: a person promotes",
+    Reason.GROUP_DOES_NOT_PAUSE: "group {group} was created without success action PAUSE: hawkBit goes on by itself",
+    Reason.HOLD_SET: "on hold by {by}: {why}",
+    Reason.ATTEMPT_OPEN: "a promotion to group {group} was sent; its outcome is not known yet and is being read back",
+    Reason.ALREADY_STARTED_BY_US: "the bot started group {group} before, yet hawkBit shows it waiting: check hawkBit",
+    Reason.SETTLING: "the last promotion was a moment ago",
+    Reason.READS_DISAGREE: "waiting for a second read that shows the same",
+    Reason.HAWKBIT_STALE: "what is known of hawkBit is too old",
+    Reason.CLAIMS_MISSING: "which devices claim the new version has not been read",
+    Reason.CLAIMS_STALE: "which devices claim the new version was read too long ago",
+    Reason.NO_DEVICES: "the group has no devices to judge by",
+    Reason.MEMBERS_MISSING: "the group's devices have not been counted",
+    Reason.MEMBERS_CHANGED: "{counted} devices counted in the group, hawkBit says {hawkbit}",
+    Reason.CONTRADICTION: "{verified} devices verified, but hawkBit counts only {hawkbit} as ended",
+    Reason.SHARE_LOW: "{verified} of {of} verified, {needed_pct:g} % needed"
+    " ({awaiting} await a reboot, {unknown} unknown, {refuted} refuted)",
+    Reason.SHARE_UNREACHABLE: "{needed_pct:g} % can no longer be reached: at best {at_best} of {of}",
+    Reason.SAMPLE_SMALL: "{verified} verified, at least {needed} needed",
+    Reason.ERRORS_OVER_BUDGET: "{errors} errors, {allowed} allowed",
+    Reason.SOAKING: "soaking: {needed_s:g} s after the share was reached",
+}
+
+# Told first: what a person may have to act on. The rest follows in this order too.
+_URGENCY = (
+    "errors",
+    "cause",
+    "share",
+    "hold",
+    "fence",
+    "members",
+    "fresh",
+    "owner",
+    "sample",
+    "soak",
+    "agree",
+    "state",
+)
+
+
+def reason_in_words(gate: Gate) -> str:
+    """Plain text with names in it that others chose: escape it before it is shown."""
+    if gate.reason is Reason.CAUSE:
+        return _CAUSES[PauseCause(str(gate.numbers["cause"]))].format(**gate.numbers)
+    return _WORDS[gate.reason].format(**gate.numbers)
+
+
+def progress(
+    snapshot: Snapshot,
+    policy: PromotionPolicy,
+    record: RolloutRecord,
+    evidence: Mapping[GroupId, GroupEvidence],
+    by_policy: Decision,
+    by_person: Decision,
+    set_name: str,
+) -> Progress:
+    """`by_policy` judges for the scheduler, `by_person` for a person who would click Promote now."""
+    status = snapshot.rollout.status
+    bars = tuple(_bar(i, g, evidence.get(g.id), record) for i, g in enumerate(snapshot.groups, 1))
+    ours = owned(snapshot, policy)
+    decision = by_policy if ours and policy.enabled else by_person
+    nexts = by_person.group_index
+    passes = by_person.verdict is Verdict.PASS
+    live = not status.terminal and status not in (RolloutStatus.STOPPING, RolloutStatus.DELETING)
+    paused = status is RolloutStatus.PAUSED
+    success = by_person.cause is PauseCause.SUCCESS
+    return Progress(
+        stack=snapshot.stack,
+        rollout=snapshot.rollout.id,
+        name=snapshot.rollout.name,
+        set_name=set_name,
+        mood=_mood(snapshot, record, bars, decision),
+        owned=ours,
+        auto=ours and policy.enabled,
+        bars=bars,
+        reasons=() if not live else _reasons(decision),
+        next_number=nexts,
+        next_total=snapshot.groups[nexts - 1].total if nexts else 0,
+        can_promote=passes and success,
+        can_pause=status in (RolloutStatus.RUNNING, RolloutStatus.STARTING) and started_index(snapshot) > 0,
+        can_resume=passes and not success,
+        can_hold=live and record.hold is None,
+        can_unhold=record.hold is not None and live,
+        can_stop=status in (RolloutStatus.RUNNING, RolloutStatus.STARTING) or paused,
+        running=sum(g.counts.running for g in snapshot.groups if g.status.started),
+        read_at=snapshot.read_at,
+    )
+
+
+def verified_to_the_end(bars: tuple[Bar, ...]) -> bool:
+    """True where every device of every started group is verified or excluded."""
+    return all(bar.known and bar.verified >= bar.total for bar in bars if bar.total)
+
+
+def _bar(number: int, group: GroupFacts, evidence: GroupEvidence | None, record: RolloutRecord) -> Bar:
+    numbers = tally(evidence, record.excluded) if evidence is not None and group.status.started else None
+    counts = group.counts
+    return Bar(
+        number=number,
+        name=group.name,
+        status=group.status.value,
+        total=numbers.total if numbers and numbers.total else group.total,
+        verified=numbers.verified if numbers else 0,
+        claimed=numbers.claimed if numbers else counts.finished,
+        awaiting=numbers.awaiting if numbers else 0,
+        refuted=numbers.refuted if numbers else 0,
+        unknown=numbers.unknown if numbers else 0,
+        errors=counts.error,
+        open=counts.running,
+        excluded=numbers.excluded if numbers else 0,
+        known=numbers is not None,
+    )
+
+
+def _reasons(decision: Decision) -> tuple[str, ...]:
+    order: Callable[[Gate], tuple[bool, int]] = lambda g: (  # noqa: E731
+        g.verdict is not Verdict.FAIL,
+        _URGENCY.index(g.name) if g.name in _URGENCY else len(_URGENCY),
+    )
+    return tuple(dict.fromkeys(reason_in_words(g) for g in sorted(decision.objections, key=order)))
+
+
+def _mood(snapshot: Snapshot, record: RolloutRecord, bars: tuple[Bar, ...], decision: Decision) -> Mood:
+    status = snapshot.rollout.status
+    match status:
+        case RolloutStatus.DELETED | RolloutStatus.DELETING:
+            return Mood.GONE
+        case RolloutStatus.STOPPED | RolloutStatus.STOPPING | RolloutStatus.APPROVAL_DENIED:
+            return Mood.STOPPED
+        case RolloutStatus.FINISHED:
+            if verified_to_the_end(bars):
+                return Mood.DONE
+            return Mood.VERIFYING if any(bar.awaiting or bar.open for bar in bars) else Mood.UNVERIFIED
+        case RolloutStatus.RUNNING | RolloutStatus.PAUSED:
+            if record.open_attempt is not None:
+                return Mood.PROMOTING
+            if decision.verdict is Verdict.FAIL or any(bar.status == GroupStatus.ERROR for bar in bars):
+                return Mood.FAILED
+            if record.hold is not None:
+                return Mood.HELD
+            if status is RolloutStatus.RUNNING:
+                return Mood.RUNNING
+            if decision.verdict is Verdict.PASS:
+                return Mood.READY
+            return Mood.HOLDING if decision.cause is PauseCause.SUCCESS else Mood.PAUSED
+        case _:
+            return Mood.WAITING

@@ -1,0 +1,75 @@
+"""What a rollout's message shows: plain numbers and words, kept with the record so that it can be shown when hawkBit
+is away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Mood(StrEnum):
+    """The state word over a rollout."""
+
+    WAITING = "waiting to start"
+    RUNNING = "running"
+    READY = "ready to go on"
+    HOLDING = "waiting"
+    HELD = "on hold"
+    PAUSED = "paused"
+    FAILED = "failed"
+    PROMOTING = "promoting"
+    VERIFYING = "finished, verifying"
+    DONE = "finished and verified"
+    UNVERIFIED = "finished, not all verified"
+    STOPPED = "stopped"
+    GONE = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One group. `known` is False where the bot keeps no evidence (not started, or never read)."""
+
+    number: int
+    name: str
+    status: str
+    total: int
+    verified: int
+    claimed: int
+    awaiting: int
+    refuted: int
+    unknown: int
+    errors: int
+    open: int
+    excluded: int
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The view model of one rollout. `reasons` say in words what it waits for, most important first.
+
+    `next_number`, `next_total`: the group a promotion would start; None/0 where there is none. `can_*` say which
+    buttons the state permits.
+    """
+
+    stack: str
+    rollout: int
+    name: str
+    set_name: str
+    mood: Mood
+    owned: bool
+    auto: bool
+    bars: tuple[Bar, ...]
+    reasons: tuple[str, ...]
+    next_number: int | None
+    next_total: int
+    can_promote: bool
+    can_pause: bool
+    can_resume: bool
+    can_hold: bool
+    can_unhold: bool
+    can_stop: bool
+    running: int
+    read_at: datetime
+    stale_since: datetime | None = None

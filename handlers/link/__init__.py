@@ -1,0 +1,1 @@
+"""The pages of linking a Slack person with a Keycloak account."""

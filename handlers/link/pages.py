@@ -1,0 +1,66 @@
+"""What a browser is shown while linking. No script, nothing from outside, every value escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from html import escape
+
+from fastapi.responses import HTMLResponse
+
+from core.access import Link
+from flows.linking import AGAIN, Proposal
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:4rem auto;padding:0 1rem;color:#1d1c1d}"
+    "dt{font-weight:600;margin-top:1rem}dd{margin:0;overflow-wrap:anywhere}"
+    "button{font:inherit;padding:.6rem 1.2rem;margin-top:1.5rem}"
+)
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def _page(title: str, body: str, status: int) -> HTMLResponse:
+    return HTMLResponse(
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>{body}</body></html>",
+        status_code=status,
+        headers=HEADERS,
+    )
+
+
+def confirm_page(proposal: Proposal, action: str) -> HTMLResponse:
+    """Names both accounts; only the button links them."""
+    return _page(
+        "Link these two accounts?",
+        f"<dl><dt>Slack user</dt><dd>{escape(proposal.slack.user)} ({escape(proposal.slack_email)})</dd>"
+        f"<dt>Keycloak account</dt><dd>{escape(proposal.username)} ({escape(proposal.email)})</dd></dl>"
+        "<p>Whoever uses this Slack user will act with the rights of this account. If you did not type /cdm link in "
+        "Slack yourself, close this page.</p>"
+        f'<form method="post" action="{escape(action)}">'
+        f'<input type="hidden" name="token" value="{escape(proposal.token)}">'
+        '<button type="submit">Link them</button></form>',
+        200,
+    )
+
+
+def linked_page(link: Link) -> HTMLResponse:
+    told = f"Your Slack user is now linked with the Keycloak account {link.username}."
+    return _page("Linked", f"<p>{escape(told)} You can close this page.</p>", 200)
+
+
+def refused_page(text: str, status: int = 403) -> HTMLResponse:
+    return _page("Not linked", f"<p>{escape(text)}</p>", status)
+
+
+def away_page(text: str) -> HTMLResponse:
+    return refused_page(f"{text} {AGAIN}", 503)

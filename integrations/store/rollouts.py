@@ -1,0 +1,110 @@
+"""What the bot knows about rollouts, in the store: one document a rollout, and the evidence of each of its groups.
+
+Documents are changed only by the commands given here, inside `lease.commit` of the rollout's lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import orjson
+from pydantic import TypeAdapter
+
+from core.ids import GroupId, RolloutId, Stack
+from core.rollouts.records import DeviceEvidence, GroupEvidence, RolloutRecord
+from integrations.store.connection import Store
+from integrations.store.families import DAY, Family
+from integrations.store.leases import Command
+
+RETENTION_S = 90 * DAY
+MAX_TRACKED = 1_000
+MAX_DEVICES = 20_000  # hawkBit's own quota for a group
+
+FAMILIES = (
+    Family("rollouts", "cdm:rollout:doc:*", "90 days after its last change", RETENTION_S, 10_000, 512 << 10),
+    Family("rollout evidence", "cdm:rollout:proof:*", "90 days after its last change", RETENTION_S, 50_000, 64 << 20),
+    Family("rollouts tracked", "cdm:rollout:tracked:*", "when it ended and is verified", max_entries=MAX_TRACKED),
+)
+
+_RECORD = TypeAdapter(RolloutRecord)
+_DEVICE = TypeAdapter(DeviceEvidence)
+_META = TypeAdapter(GroupEvidence)
+_CHUNK = 500  # fields of one HSET: the store's script may unpack only so many
+
+
+def lease_name(stack: Stack, rollout: RolloutId) -> str:
+    """The lease under which everything about one rollout is changed and sent."""
+    return f"rollout:{stack}/{rollout}"
+
+
+class RolloutStore:
+    """Reads are plain; writes are commands for a fenced commit."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def tracked(self, stack: Stack) -> tuple[RolloutId, ...]:
+        """The rollouts still followed, oldest first."""
+        rows = await self._store.hkeys(_tracked(stack))
+        return tuple(RolloutId(n) for n in sorted(int(row) for row in rows))
+
+    async def record(self, stack: Stack, rollout: RolloutId) -> RolloutRecord:
+        """The document, or an empty one (revision 0)."""
+        raw = await self._store.get(_doc(stack, rollout))
+        return RolloutRecord(stack, rollout) if raw is None else _RECORD.validate_json(raw)
+
+    async def evidence(self, stack: Stack, rollout: RolloutId, group: GroupId) -> GroupEvidence:
+        """The evidence of one group; empty where nothing was kept yet."""
+        rows: Mapping[bytes, bytes] = await self._store.hgetall(_proof(stack, rollout, group))
+        if not rows:
+            return GroupEvidence(group)
+        meta = _META.validate_json(rows[b""]) if b"" in rows else GroupEvidence(group)
+        devices = [_DEVICE.validate_json(raw) for name, raw in rows.items() if name]
+        return replace(meta, devices={d.device: d for d in devices})
+
+    def save(self, record: RolloutRecord) -> tuple[RolloutRecord, list[Command]]:
+        """The record as it will be stored (its revision raised), and the commands. Ended ones are no longer tracked."""
+        stored = replace(record, revision=record.revision + 1)
+        tracked = _tracked(record.stack)
+        follow: Command = (
+            ("HDEL", tracked, record.rollout)
+            if record.ended_at is not None
+            else ("HSET", tracked, record.rollout, record.name)
+        )
+        document = ("SET", _doc(record.stack, record.rollout), orjson.dumps(stored), "EX", RETENTION_S)
+        return stored, [document, follow]
+
+    def save_evidence(self, stack: Stack, rollout: RolloutId, new: GroupEvidence, old: GroupEvidence) -> list[Command]:
+        """The commands that turn the stored `old` into `new`: only what changed is written. Beyond hawkBit's own quota
+        for a group nothing is kept, and so nothing passes."""
+        if len(new.devices) > MAX_DEVICES:
+            return []
+        key = _proof(stack, rollout, new.group)
+        rows: list[str | bytes] = []
+        for name, device in new.devices.items():
+            if device != old.devices.get(name):
+                rows += [name, orjson.dumps(device)]
+        if rows or (new.claims_read_at, new.members_read_at) != (old.claims_read_at, old.members_read_at):
+            rows += ["", orjson.dumps(replace(new, devices={}))]
+        if not rows:
+            return []
+        commands: list[Command] = [("HSET", key, *part) for part in _chunks(rows, 2 * _CHUNK)]
+        return [*commands, ("EXPIRE", key, RETENTION_S)]
+
+
+def _chunks(rows: list[str | bytes], size: int) -> Iterable[list[str | bytes]]:
+    for at in range(0, len(rows), size):
+        yield rows[at : at + size]
+
+
+def _doc(stack: Stack, rollout: RolloutId) -> str:
+    return f"cdm:rollout:doc:{stack}/{rollout}"
+
+
+def _proof(stack: Stack, rollout: RolloutId, group: GroupId) -> str:
+    return f"cdm:rollout:proof:{stack}/{rollout}/{group}"
+
+
+def _tracked(stack: Stack) -> str:
+    return f"cdm:rollout:tracked:{stack}"
