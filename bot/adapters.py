@@ -130,7 +130,6 @@ def _stack_world(section: StackSection, stack: AsyncExitStack) -> StackWorld:
         address_attribute=section.address_attribute,
         device_user=section.relay.device_user if section.relay else "cdm",
         device_port=section.relay.device_port if section.relay else 22,
-        device_link=section.device_link,
     )
 
 

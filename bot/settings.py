@@ -142,7 +142,6 @@ class StackSection(Section):
     relay: RelaySection | None = None
     rollout_channel: ChannelId
     tenants: list[TenantSection] = Field(min_length=1)
-    device_link: str | None = Field(None, description="URL with {device_id} or {device}")
 
     @field_validator("tenants")
     @classmethod
@@ -204,6 +203,9 @@ class Settings(BaseSettings):
     promotion: Promotion = Promotion()
     timing: Timing = Timing()
     runbooks_dir: Path | None = None
+    links: dict[str, str] = Field(
+        default_factory=dict, description="Label -> URL with {device} {tenant} {stack} {alarm} {originator}"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:

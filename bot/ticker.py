@@ -48,6 +48,9 @@ class Ticker:
         """Seconds since the job last ended well."""
         return self._clock.monotonic() - self._last[name]
 
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._last)
+
     def start(self) -> None:
         self._scheduler.start()
 

@@ -1,0 +1,1 @@
+"""Use cases: facts read through ports, decided in core, done once, written down. The store is all they name."""

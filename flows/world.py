@@ -40,7 +40,6 @@ class StackWorld:
     address_attribute: str
     device_user: str = "cdm"
     device_port: int = 22
-    device_link: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from core.commands import FORMS, NotUnderstood
 from core.devices import DeviceFacts, Reading
 from core.ids import Stack, Tenant
 from core.messages.blocks import Block, Message, compose, context, fields, section
-from core.messages.text import ago, at, escape, link, literal, mono
+from core.messages.text import ago, at, escape, links, literal, mono
 from core.rollouts.facts import TargetFacts
 
 DEVICE_KEYS = ("sw_version", "rauc_slot", "ota_status", "ota_error")
@@ -28,7 +28,7 @@ class DeviceView:
     address: str | None
     target: TargetFacts | None
     alarms: Sequence[str]
-    link: str | None
+    links: Mapping[str, str]
     missing: Sequence[str] = ()
 
 
@@ -69,8 +69,9 @@ def device_message(view: DeviceView) -> Message:
         blocks.append(section("No active alarms."))
     if view.missing:
         blocks.append(context(*(f":warning: {literal(m, 300)}" for m in view.missing)))
-    if view.link:
-        blocks.append(context(link(view.link, "Open in ThingsBoard")))
+    names = {"device": facts.name, "tenant": view.tenant, "stack": view.stack, "originator": facts.id}
+    if shown := links(view.links, names):
+        blocks.append(context(*shown))
     return compose(f"{name}: {state}", *blocks)
 
 

@@ -8,7 +8,10 @@ Lengths are UTF-16 units of what is sent: the strictest way Slack may count.
 from __future__ import annotations
 
 import re
+import string
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 ELLIPSIS = "…"
 _BREAK = "\u200b"  # zero-width space: what stands around it is no longer one word to Slack
@@ -36,6 +39,11 @@ def escape(text: str) -> str:
     """The three characters that are live in mrkdwn, escaped once. Formatting still works: for foreign text see
     `literal` and `mono`."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def unescape(text: str) -> str:
+    """What a person typed: Slack sends slash-command text with the three characters escaped."""
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def clean(text: str) -> str:
@@ -98,6 +106,17 @@ def link(url: str, label: str) -> str:
     if not re.fullmatch(r"https?://[^\s<>|]{1,2000}", url) or not name:
         return name
     return f"<{escape(url)}|{name}>"
+
+
+def links(templates: Mapping[str, str], values: Mapping[str, str]) -> list[str]:
+    """Live links from the settings' templates (label -> URL with {name}), values quoted. A template that names a value
+    we do not have is left out."""
+    quoted = {name: quote(value, safe="") for name, value in values.items()}
+    return [
+        link(template.format_map(quoted), label)
+        for label, template in templates.items()
+        if {name for _, name, _, _ in string.Formatter().parse(template) if name is not None} <= quoted.keys()
+    ]
 
 
 def size(text: str) -> int:

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
-from integrations.store.outbox import Outbox
 from prometheus_client import Counter, Histogram
 
 from core.errors import OutsideError
@@ -19,6 +18,7 @@ from core.ports import Clock
 from flows.gate import Denied
 from handlers.slack.requests import Click, Request, Typed
 from integrations.store.connection import STORE_DOWN
+from integrations.store.outbox import Outbox
 from integrations.store.work import Item, WorkQueue
 
 log = structlog.get_logger(__name__)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, TypeAlias
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -20,6 +22,39 @@ sync, async, bytes and str, and a cast at every call would say less than the tes
 
 STORE_DOWN = (RedisConnectionError, RedisTimeoutError)
 """What redis-py raises while the store is away."""
+
+
+class _Cancellable:
+    """redis-py bounds each write by `asyncio.wait_for`, which on Python 3.11 can swallow a cancellation that arrives in
+    the same turn (measured: loops over the store outlived their `cancel()`); it also makes a task per command. The
+    same bound by `asyncio.timeout` does neither."""
+
+    socket_timeout: float | None
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        bound, self.socket_timeout = self.socket_timeout, None
+        try:
+            async with asyncio.timeout(bound):
+                await super().send_packed_command(command, check_health)  # type: ignore[misc]
+        except TimeoutError as error:
+            raise RedisTimeoutError("the store took no command in time") from error
+        finally:
+            self.socket_timeout = bound
+
+
+class _TcpConnection(_Cancellable, Connection):
+    pass
+
+
+class _TlsConnection(_Cancellable, SSLConnection):
+    pass
+
+
+class _UnixConnection(_Cancellable, UnixDomainSocketConnection):
+    pass
+
+
+_OURS = {Connection: _TcpConnection, SSLConnection: _TlsConnection, UnixDomainSocketConnection: _UnixConnection}
 
 
 class StoreUnsafe(OutsideError):
@@ -44,6 +79,7 @@ def connect(url: str, *, password: str | None = None, timeout_s: float = 2.0, co
         health_check_interval=0,
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 0),
     )
+    pool.connection_class = _OURS[pool.connection_class]
     return Redis(connection_pool=pool)
 
 

@@ -316,6 +316,13 @@ def test_each_button_carries_the_incident() -> None:
     assert set(buttons(incident_message(cleared, {}))) == {"run:journal", "run:rauc-status"}
 
 
+def test_a_group_is_acknowledged_and_cleared_as_one_but_runs_nothing() -> None:
+    desk = Desk()
+    for n in range(6):
+        desk.take(member(n))
+    assert set(buttons(incident_message(desk.standing[0], {}))) == {"acknowledge", "clear"}
+
+
 def test_redeploy_asks_before_it_acts() -> None:
     said = incident_message(Desk().take(member(1)), {})
     row = next(block for block in said.blocks if block["type"] == "actions")

@@ -218,6 +218,7 @@ def test_the_failure_table() -> None:
 def test_a_files_name_carries_the_id_before_its_ending() -> None:
     assert unique_name("journal.txt", "ab-0") == "journal-ab-0.txt"
     assert unique_name("journal", "ab-0") == "journal-ab-0"
+    assert unique_name("dev\n\u202e" + "x" * 500 + ".txt", "ab-0").endswith("x…-ab-0.txt")
 
 
 def test_the_budgets_stay_within_slacks_limits_in_any_minute() -> None:

@@ -1,0 +1,74 @@
+"""`cdm`: the bot, and the commands around it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from bot import logs
+from bot.config_file import BadConfig, check_secrets, load_settings
+from bot.secrets import SecretMissing
+from core.errors import OutsideError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="CDM ChatOps: the bot on-call engineers work with.",
+)
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file.", envvar="CDM_CONFIG")]
+
+
+@app.command()
+def serve(config: Config = Path("cdm.yaml"), log_level: str = "info") -> None:
+    """Run the bot on the systems that cdm.yaml names, until SIGTERM."""
+    from bot.lifespan import serve as serve_bot
+
+    logs.configure(level=log_level)
+    try:
+        settings = load_settings(config)
+        missing = [c for c in check_secrets(settings, config) if "chmod" not in c.fix]
+        if missing:
+            raise BadConfig(missing)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve_bot(settings))
+    except (BadConfig, SecretMissing) as error:
+        raise _give_up(str(error)) from None
+    except OutsideError as error:
+        raise _give_up(error.user_text) from None
+    except OSError as error:
+        raise _give_up(f"The bot cannot listen: {error}. Choose another server.port, or end what holds it.") from None
+
+
+@app.command()
+def run(
+    config: Config = Path("cdm.yaml"),
+    directory: Annotated[Path, typer.Option(help="Where the sandbox keeps its files.")] = Path("var/sandbox"),
+    devices: Annotated[int, typer.Option(help="Size of the simulated fleet.")] = 500,
+    seconds: Annotated[float | None, typer.Option("--for", help="End by itself after so many seconds.")] = None,
+    check: Annotated[bool, typer.Option(help="Exit with an error if the story does not come true.")] = False,
+) -> None:
+    """The main job: with a cdm.yaml on the real systems, without one on a sandbox of all of them."""
+    if config.exists():
+        serve(config)
+        return
+    from sandbox.app import main as run_sandbox
+
+    interactive = sys.stdin.isatty() and seconds is None
+    code = asyncio.run(run_sandbox(directory, devices=devices, seconds=seconds, check=check, interactive=interactive))
+    raise typer.Exit(code)
+
+
+def _give_up(text: str) -> typer.Exit:
+    typer.echo(text, err=True)
+    return typer.Exit(1)
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,241 @@
+"""One process from start to end: the store first, then everything that needs it; the other way round at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+import uvicorn
+
+from bot.adapters import Adapters, build_adapters
+from bot.health import Check, Readiness
+from bot.settings import Settings
+from bot.socket_mode import SocketLink
+from bot.ticker import Ticker
+from bot.wiring import Parts, build_http, wire
+from core.errors import OutsideError
+from core.ids import Channel
+from core.messages.blocks import compose, section
+from core.ports import Clock
+from handlers.webhooks.thingsboard import in_front_of
+from integrations.clock import SystemClock
+from integrations.slack.client import Identity
+from integrations.store.connection import STORE_DOWN, Store, check_schema, check_store, connect, in_danger
+from integrations.store.embedded import EmbeddedStore
+from integrations.store.outbox import Priority, Wanted
+from runbooks import Catalog
+
+log = structlog.get_logger(__name__)
+
+STALE_S = 300.0
+SLACK_TRIES_S = 30.0
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises OutsideError where the bot must not start, with the fix in its text."""
+    clock = SystemClock()
+    catalog = Catalog.load(settings.runbooks_dir)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(opened_store(settings))
+        adapters = await build_adapters(settings, clock, stack)
+        me = await _who_am_i(adapters, clock)
+        parts = wire(settings, adapters, store, clock, me, catalog)
+        await _run(settings, parts, store, clock, stop)
+    log.info("bot_stopped")
+
+
+@asynccontextmanager
+async def opened_store(settings: Settings) -> AsyncIterator[Store]:
+    """The store of the settings, embedded or by URL, checked. Raises StoreUnsafe or Unavailable."""
+    async with AsyncExitStack() as stack:
+        url, password = settings.store.url, settings.store.password
+        if url is None:
+            embedded = EmbeddedStore(settings.data_dir / "store", appendfsync=settings.store.appendfsync)
+            await embedded.start()
+            stack.push_async_callback(embedded.stop)
+            url = embedded.url
+        store = connect(url, password=password.read() if password else None)
+        stack.push_async_callback(store.aclose)
+        if not settings.store.trust_persistence:
+            found = await check_store(store)
+            log.info("store_checked", **{key.replace("-", "_"): value for key, value in found.items()})
+        await check_schema(store)
+        yield store
+
+
+async def _who_am_i(adapters: Adapters, clock: Clock) -> Identity:
+    """Slack's answer, waited for a while: the bot may start before the network does. A refused token is final here."""
+    until = clock.monotonic() + SLACK_TRIES_S
+    while True:
+        try:
+            return await adapters.posts.auth_test()
+        except OutsideError as error:
+            if not error.retryable or clock.monotonic() > until:
+                raise
+            log.warning("slack_not_reached", reason=error.reason)
+            await clock.sleep(2)
+
+
+async def _run(settings: Settings, parts: Parts, store: Store, clock: Clock, stop: asyncio.Event) -> None:
+    ticker = _ticker(settings, parts, clock)
+    link = SocketLink(
+        parts.slack,
+        settings.slack.app_token.read if settings.slack.app_token else str,
+        parts.replicas.count,
+        _tell_of_sharing(settings, parts),
+        clock,
+    )
+    readiness = Readiness(must=_musts(settings, parts, store, link), told=_ages(ticker))
+    server = _Server(build_http(settings, parts, readiness), parts, settings)
+    await parts.queue.prepare()
+    await server.start()
+    background = [
+        asyncio.create_task(_forever(name, run), name=name)
+        for name, run in (("outbox", parts.worker.run), ("work", parts.work.run), ("fold", parts.fold.run))
+    ]
+    ticker.start()
+    if settings.slack.mode == "socket":
+        background.append(asyncio.create_task(_forever("socket", lambda: _connected(link, clock)), name="socket"))
+    log.info("bot_started", url=settings.server.public_url, port=settings.server.port, slack=settings.slack.mode)
+    try:
+        await stop.wait()
+    finally:
+        log.info("bot_stopping")
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(link.close(), 3)
+        await server.stop()
+        ticker.stop()
+        for task in background:
+            if task.get_name() != "outbox":  # answers still go out while what was begun is finished
+                task.cancel()
+        await parts.work.drain(settings.timing.shutdown_s)
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        with contextlib.suppress(*STORE_DOWN):
+            await parts.replicas.leave()
+
+
+def _ticker(settings: Settings, parts: Parts, clock: Clock) -> Ticker:
+    ticker = Ticker(clock)
+    polls = {stack.name: stack.hawkbit.poll_s for stack in settings.stacks}
+    for name, watch in parts.watches.items():
+        ticker.every(polls[name], f"rollouts:{name}", watch.tick)
+    ticker.every(settings.timing.reconcile_s, "reconcile", parts.reconciler.tick)
+    ticker.every(10, "replica", parts.replicas.beat)
+    return ticker
+
+
+async def _forever(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """A loop that must not end: where it fails, say so and begin it again."""
+    while True:
+        try:
+            await run()
+        except Exception:
+            log.exception("loop_failed", loop=name)
+        await asyncio.sleep(1)
+
+
+async def _connected(link: SocketLink, clock: Clock) -> None:
+    """Connect; afterwards the client renews the connection by itself."""
+    try:
+        await link.connect()
+    except BaseException:
+        await link.close()
+        raise
+    await asyncio.Event().wait()
+
+
+def _musts(settings: Settings, parts: Parts, store: Store, link: SocketLink) -> dict[str, Check]:
+    async def store_ready() -> str | None:
+        problem = await in_danger(store)
+        return f"the store {problem}" if problem else None
+
+    async def slack_ready() -> str | None:
+        try:
+            status = await parts.worker.status()
+        except STORE_DOWN:
+            return None  # said by the store's own check
+        return None if status.ready else f"Slack refuses the bot's token: {status.reason}"
+
+    checks: dict[str, Check] = {"store": store_ready, "slack": slack_ready}
+    if settings.slack.mode == "socket":
+        checks["socket_mode"] = link.problem
+    return checks
+
+
+def _ages(ticker: Ticker) -> dict[str, Check]:
+    def check_of(name: str) -> Check:
+        async def check() -> str | None:
+            age = ticker.age(name)
+            return f"no good read for {age:.0f} s" if age > STALE_S else None
+
+        return check
+
+    return {name: check_of(name) for name in ticker.names()}
+
+
+def _tell_of_sharing(settings: Settings, parts: Parts) -> Callable[[int, int], Awaitable[None]]:
+    async def tell(connections: int, own: int) -> None:
+        text = (
+            f":warning: Slack counts {connections} Socket Mode connections of this app token, this installation holds "
+            f"{own}. Another installation uses the same token and takes some of our clicks. Give each its own app."
+        )
+        wanted = Wanted(
+            key="notice:app-token-shared",
+            channel=Channel(settings.slack.admin_channel),
+            message=compose(text, section(text)),
+            priority=Priority.NOTE,
+            open=False,
+        )
+        await parts.outbox.put(wanted)
+
+    return tell
+
+
+class _Server:
+    """uvicorn in our own loop: it handles no signals, and stops when told to."""
+
+    def __init__(self, http: object, parts: Parts, settings: Settings) -> None:
+        config = uvicorn.Config(
+            in_front_of(http, parts.webhook),
+            host=settings.server.host,
+            port=settings.server.port,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_level="warning",
+            timeout_graceful_shutdown=3,
+            timeout_keep_alive=75,
+            server_header=False,
+        )
+        self._config = config
+        self._server = uvicorn.Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listening when it returns. Raises OSError where the port is taken."""
+        family = socket.AF_INET6 if ":" in self._config.host else socket.AF_INET
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((self._config.host, self._config.port))
+        self._task = asyncio.create_task(self._server._serve([listener]), name="http")
+        while not self._server.started:
+            if self._task.done():
+                await self._task
+            await asyncio.sleep(0.01)
+
+    async def stop(self) -> None:
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task

@@ -1,0 +1,234 @@
+"""Puts one process together: adapters, store objects, flows, edges. Nothing runs yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+from fastapi import FastAPI
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.adapters import Adapters, access_rules
+from bot.health import Readiness
+from bot.health import build_router as health_router
+from bot.secrets import Secret, SecretMissing
+from bot.settings import Settings
+from core.budgets import Budget, Budgets
+from core.ids import Channel, Stack, Tenant
+from core.ports import Clock
+from flows.alarms import AlarmFold
+from flows.gate import Gate
+from flows.incident_desk import IncidentDesk
+from flows.incidents import IncidentActs
+from flows.linking import Linking
+from flows.orders import RolloutOrders
+from flows.outbox import OutboxWorker
+from flows.outbox_calls import Exits
+from flows.reconcile import Reconciler
+from flows.rollouts.brakes import Brakes
+from flows.rollouts.ledger import Ledger
+from flows.rollouts.promote import Promoter
+from flows.rollouts.settle import Settler
+from flows.rollouts.watch import RolloutWatch
+from flows.runs import Runs
+from flows.world import World
+from handlers.link.router import build_router as link_router
+from handlers.slack.clicks import Clicks
+from handlers.slack.commands import Commands
+from handlers.slack.desk import SlackDesk
+from handlers.slack.inbound import build_app as build_slack
+from handlers.slack.inbound import build_router as slack_router
+from handlers.slack.work import WorkLoop
+from handlers.webhooks.thingsboard import ThingsBoardWebhook
+from integrations.slack.client import Identity
+from integrations.store.audit import AuditLog
+from integrations.store.connection import Store
+from integrations.store.incidents import Incidents
+from integrations.store.intake import Intake
+from integrations.store.leases import Leases
+from integrations.store.outbox import Outbox
+from integrations.store.people import Links, LinkStates, RememberedYes
+from integrations.store.replicas import Replicas
+from integrations.store.rollouts import RolloutStore
+from integrations.store.work import WorkQueue
+from runbooks import Catalog
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a process runs. `watches` tick per stack, `reconciler` over all tenants."""
+
+    outbox: Outbox
+    worker: OutboxWorker
+    fold: AlarmFold
+    reconciler: Reconciler
+    watches: Mapping[Stack, RolloutWatch]
+    queue: WorkQueue
+    work: WorkLoop
+    webhook: ThingsBoardWebhook
+    linking: Linking
+    replicas: Replicas
+    slack: AsyncApp
+
+
+def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, me: Identity, catalog: Catalog) -> Parts:
+    """`me` is who Slack says the bot is. Raises nothing that has to do with other systems: none is asked."""
+    world = World(adapters.stacks, clock)
+    audit, outbox, leases = AuditLog(store, clock), Outbox(store, clock), Leases(store, clock)
+    intake, incidents, links = Intake(store), Incidents(store), Links(store)
+    gate = Gate(
+        team=settings.slack.team,
+        roles=adapters.roles,
+        links=links,
+        rules=access_rules(settings),
+        audit=audit,
+        remembered=RememberedYes(store, clock),
+        clock=clock,
+    )
+    records = RolloutStore(store)
+    ledger = Ledger(records, leases, audit, outbox, clock)
+    settler = Settler(ledger)
+    promoter, brakes = Promoter(adapters.sites, ledger, settler), Brakes(adapters.sites, ledger)
+    orders = RolloutOrders(world=world, gate=gate, promoter=promoter, brakes=brakes, records=records)
+    desk = IncidentDesk(
+        world=world,
+        gate=gate,
+        acts=IncidentActs(world=world, incidents=incidents, intake=intake, audit=audit, clock=clock),
+        incidents=incidents,
+    )
+    runs = Runs(world=world, gate=gate, catalog=catalog, leases=leases, audit=audit, outbox=outbox, clock=clock)
+
+    async def slack_email(team: str, user: str) -> str | None:
+        return await adapters.posts.email(user) if team == settings.slack.team else None
+
+    linking = Linking(
+        states=LinkStates(store),
+        links=links,
+        login=adapters.login,
+        audit=audit,
+        slack_email=slack_email,
+        clock=clock,
+        public_url=settings.server.public_url,
+    )
+    commands = Commands(
+        gate=gate,
+        world=world,
+        orders=orders,
+        incidents=desk,
+        runs=runs,
+        catalog=catalog,
+        linking=linking,
+        links=settings.links,
+    )
+    queue = WorkQueue(store, leases.holder)
+    work = WorkLoop(
+        queue=queue,
+        desk=SlackDesk(commands, Clicks(orders=orders, incidents=desk, runs=runs), outbox),
+        outbox=outbox,
+        clock=clock,
+        max_age_s=settings.timing.work_max_age_s,
+    )
+    token = settings.slack.bot_token.read
+    client = AsyncWebClient(token=token(), base_url=settings.slack.api_url, retry_handlers=[])
+    return Parts(
+        outbox=outbox,
+        worker=OutboxWorker(
+            adapters.posts,
+            store,
+            clock,
+            exits=Exits(Channel(settings.slack.fallback_channel), Channel(settings.slack.admin_channel)),
+            budgets=_budgets(settings),
+        ),
+        fold=AlarmFold(
+            world=world,
+            intake=intake,
+            incidents=incidents,
+            outbox=outbox,
+            leases=leases,
+            clock=clock,
+            links=settings.links,
+        ),
+        reconciler=Reconciler(
+            world=world, store=store, intake=intake, incidents=incidents, outbox=outbox, leases=leases, clock=clock
+        ),
+        watches={
+            name: RolloutWatch(
+                site, ledger, promoter, brakes, settler, looks_per_tick=settings.promotion.readings_per_tick
+            )
+            for name, site in adapters.sites.items()
+        },
+        queue=queue,
+        work=work,
+        webhook=ThingsBoardWebhook(intake, clock, WebhookSecrets(settings, clock)),
+        linking=linking,
+        replicas=Replicas(store, leases.holder),
+        slack=build_slack(client=client, token=token, bot_user=me.user, queue=queue, clock=clock),
+    )
+
+
+def build_http(settings: Settings, parts: Parts, readiness: Readiness) -> FastAPI:
+    """Health, linking and, in HTTP mode, Slack. The webhook stands in front of it (`in_front_of`)."""
+    http = FastAPI(title="CDM ChatOps", docs_url=None, redoc_url=None, openapi_url=None)
+    http.include_router(health_router(readiness))
+    http.include_router(link_router(parts.linking, public_url=settings.server.public_url))
+    secret = settings.slack.signing_secret
+    if settings.slack.mode == "http" and secret is not None:
+        http.include_router(slack_router(parts.slack, secret.read))
+    http.mount("/webhooks/thingsboard", parts.webhook)
+    return http
+
+
+class WebhookSecrets:
+    """The secrets now valid, looked at again each second; the same mapping as long as nothing changed."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._clock = clock
+        self._secrets: dict[tuple[Stack, Tenant], list[Secret]] = {
+            (Stack(s.name), Tenant(t.id)): t.webhook_secrets for s in settings.stacks for t in s.tenants
+        }
+        self._known = self._read()
+        self._again_at = clock.monotonic() + 1
+
+    def __call__(self) -> Mapping[tuple[Stack, Tenant], tuple[str, ...]]:
+        if self._clock.monotonic() >= self._again_at:
+            self._again_at = self._clock.monotonic() + 1
+            now = self._read()
+            if now != self._known:
+                self._known = now
+        return self._known
+
+    def _read(self) -> dict[tuple[Stack, Tenant], tuple[str, ...]]:
+        """One that cannot be read opens nothing; the others go on working."""
+        found: dict[tuple[Stack, Tenant], tuple[str, ...]] = {}
+        for key, secrets in self._secrets.items():
+            values = []
+            for secret in secrets:
+                try:
+                    values.append(secret.read())
+                except SecretMissing as error:
+                    log.warning("webhook_secret_missing", tenant=key[1], error=str(error))
+            found[key] = tuple(values)
+        return found
+
+
+def _budgets(settings: Settings) -> Budgets:
+    """Slack's limits as the settings give them; the sandbox and tests go faster."""
+    usual, slack = Budgets(), settings.slack
+    faster = max(slack.posts_per_second, slack.updates_per_minute / 50)
+    if faster <= 1:
+        return Budgets(
+            channel_posts=Budget(slack.posts_per_second, usual.channel_posts.burst),
+            posts=usual.posts,
+            updates=Budget(slack.updates_per_minute / 72, usual.updates.burst, usual.updates.reserve),
+            reads=usual.reads,
+        )
+    return Budgets(
+        channel_posts=Budget(slack.posts_per_second, 2.0 * slack.posts_per_second),
+        posts=Budget(3 * faster, 20 * faster, usual.posts.reserve),
+        updates=Budget(slack.updates_per_minute / 60, slack.updates_per_minute / 6, usual.updates.reserve),
+        reads=Budget(faster, 10 * faster),
+    )

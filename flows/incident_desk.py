@@ -1,0 +1,67 @@
+"""What people ask of incidents: allowed first, done by `flows.incidents`, answered in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.access import Action
+from core.errors import NotFound
+from core.ids import DeviceName, IncidentId, SlackUser, Stack, Tenant
+from core.incidents import Incident
+from flows.gate import Gate
+from flows.incidents import Acted, IncidentActs
+from flows.world import World
+from integrations.store.incidents import Incidents
+
+
+class IncidentDesk:
+    def __init__(self, *, world: World, gate: Gate, acts: IncidentActs, incidents: Incidents) -> None:
+        self._world = world
+        self._gate = gate
+        self._acts = acts
+        self._incidents = incidents
+
+    async def open_in(self, tenants: frozenset[Tenant]) -> Sequence[Incident]:
+        """Open incidents of these tenants, newest first."""
+        found: list[Incident] = []
+        for stack in self._world.stacks.values():
+            for tenant in sorted(tenants & stack.tenants.keys()):
+                found += await self._incidents.open(stack.name, tenant)
+        return sorted(found, key=lambda incident: -incident.opened_ms)
+
+    async def alarms_of(self, stack: Stack, tenant: Tenant, device: DeviceName) -> Sequence[str]:
+        """The device's active alarms, in words."""
+        return [
+            f"{incident.type} ({member.severity.name.lower()}{', acknowledged' if member.acknowledged else ''})"
+            for incident in await self._incidents.of_device(stack, tenant, device)
+            for member in incident.active
+            if member.device == device
+        ]
+
+    async def device_of(self, id: IncidentId) -> DeviceName:
+        """The device that a run started from this incident is for: its newest failing one."""
+        device = (await self._acts.incident(id)).newest.device
+        if device is None:
+            raise NotFound("This alarm names no device, so nothing can be run on one.")
+        return device
+
+    async def acknowledge(self, id: IncidentId, user: SlackUser) -> str:
+        incident = await self._acts.incident(id)
+        by = await self._gate.require(user, Action.ACKNOWLEDGE, frozenset({incident.tenant}), f"incident:{id}")
+        return _in_words("acknowledged", await self._acts.acknowledge(id, by))
+
+    async def clear(self, id: IncidentId, user: SlackUser) -> str:
+        incident = await self._acts.incident(id)
+        by = await self._gate.require(user, Action.CLEAR, frozenset({incident.tenant}), f"incident:{id}")
+        return _in_words("cleared", await self._acts.clear(id, by))
+
+
+def _in_words(what: str, acted: Acted) -> str:
+    if acted.wanted == 0:
+        return f"Nothing was left to do: every alarm of this incident is already {what}, or over."
+    alarms = "1 alarm" if acted.wanted == 1 else f"{acted.wanted} alarms"
+    gone = f" {acted.gone} no longer exist in ThingsBoard." if acted.gone else ""
+    if acted.complete:
+        return f"{acted.done} of {alarms} {what} in ThingsBoard.{gone}"
+    failed = sum(acted.failed.values())
+    return f"{acted.done} of {alarms} {what}, {failed} not: {acted.problem}{gone} Press again to do the rest."

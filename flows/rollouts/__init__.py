@@ -1,0 +1,1 @@
+"""Rollouts watched, promoted and braked. Every resume goes through `promote.Promoter`."""

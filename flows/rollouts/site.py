@@ -1,0 +1,56 @@
+"""One stack as the rollout flows see it, and how they read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from core.ids import Channel, RolloutId, Stack, Tenant
+from core.ports import Clock, Devices, Rollouts
+from core.rollouts.facts import DistributionSet, GroupFacts, Snapshot
+from core.rollouts.policy import PromotionPolicy
+from core.rollouts.records import GroupEvidence
+from core.rollouts.verify import judge, note_claims, note_members
+
+
+@dataclass(slots=True)
+class Site:
+    """One stack: its hawkBit, its tenants' devices, its policy. `account` is the bot's own everyday hawkBit user."""
+
+    stack: Stack
+    rollouts: Rollouts
+    devices: Mapping[Tenant, Devices]
+    policy: PromotionPolicy
+    channel: Channel
+    account: str
+    _sets: dict[int, DistributionSet] = field(default_factory=dict)
+
+    async def snapshot(self, rollout: RolloutId, clock: Clock) -> Snapshot | None:
+        """Groups first, then the rollout: its status and author are what a resume is compared with, so they are newest.
+        None where it is gone."""
+        groups = await self.rollouts.groups(rollout)
+        facts = await self.rollouts.rollout(rollout)
+        return None if facts is None else Snapshot(self.stack, facts, groups, clock.now())
+
+    async def wanted(self, set_id: int) -> DistributionSet:
+        """The set a rollout brings; name and version of a set never change once it is used."""
+        if set_id not in self._sets:
+            self._sets[set_id] = await self.rollouts.distribution_set(set_id)
+        return self._sets[set_id]
+
+    async def recount(
+        self, snapshot: Snapshot, group: GroupFacts, evidence: GroupEvidence, clock: Clock, *, members: bool = True
+    ) -> GroupEvidence:
+        """The group's claims, and with `members` its devices, as hawkBit tells them now; states judged anew."""
+        wanted = await self.wanted(snapshot.rollout.set_id)
+        if members:
+            counted = await self.rollouts.members(snapshot.rollout.id, group.id)
+            evidence = note_members(evidence, counted, clock.now())
+        claims = await self.rollouts.claims(snapshot.rollout.id, group.id, wanted)
+        return judged(note_claims(evidence, claims, clock.now()), wanted, self.policy, clock)
+
+
+def judged(evidence: GroupEvidence, wanted: DistributionSet, policy: PromotionPolicy, clock: Clock) -> GroupEvidence:
+    now = clock.now()
+    devices = {n: judge(d, wanted.version, policy, now) for n, d in evidence.devices.items()}
+    return GroupEvidence(evidence.group, devices, evidence.claims_read_at, evidence.members_read_at)

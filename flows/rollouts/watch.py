@@ -1,0 +1,294 @@
+"""Watching the rollouts of one stack. hawkBit has no push, and `lastModifiedAt` does not move on device feedback: poll.
+
+A tick costs one list call, one `deploygroups` call per rollout that goes on, the claims of the group that matters, and
+at most `looks_per_tick` looks at devices. Everything is read first, without a lease; then, under the rollout's lease
+and only if nobody changed the record meanwhile, the reading is folded in, decided on and told in one commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from core.errors import OutsideError
+from core.ids import GroupId, RolloutId
+from core.rollouts.actors import SCHEDULER, ActorKind
+from core.rollouts.cause import focus, started_index
+from core.rollouts.decide import Decision, Pause, Promote, SetHold, decide, observe
+from core.rollouts.facts import GroupFacts, GroupStatus, RolloutFacts, RolloutStatus, Snapshot
+from core.rollouts.progress import progress
+from core.rollouts.records import GroupEvidence, Hold, RolloutRecord
+from core.rollouts.verify import note_claims, note_members
+from core.rollouts.views import Mood
+from flows.rollouts.brakes import Brakes
+from flows.rollouts.ledger import Held, Ledger, object_of, with_view
+from flows.rollouts.looking import Budget, Looker
+from flows.rollouts.promote import Promoter
+from flows.rollouts.settle import Settler
+from flows.rollouts.site import Site, judged
+from integrations.store.connection import STORE_DOWN
+from integrations.store.leases import Command, LeaseLost
+from integrations.store.rollouts import MAX_TRACKED
+
+log = structlog.get_logger(__name__)
+
+READ_AGE = Gauge("cdm_rollouts_read_age_seconds", "Age of the last good read of hawkBit's rollouts", ["stack"])
+DECISIONS = Counter("cdm_rollout_decisions", "Changed decisions about rollouts, by verdict", ["stack", "verdict"])
+FAILURES = Counter("cdm_rollout_watch_failures", "Rollouts that could not be read in a tick", ["stack", "reason"])
+
+_WITH_DEVICES = (
+    RolloutStatus.READY,
+    RolloutStatus.STARTING,
+    RolloutStatus.RUNNING,
+    RolloutStatus.PAUSED,
+    RolloutStatus.FINISHED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What one tick read about one rollout. `old` is the evidence as stored, `new` with this reading folded in."""
+
+    snapshot: Snapshot
+    revision: int
+    set_name: str
+    old: dict[GroupId, GroupEvidence]
+    new: dict[GroupId, GroupEvidence]
+
+
+class RolloutWatch:
+    """Ticks of any number of processes may overlap: one lease keeps most of them out, and every write is fenced."""
+
+    def __init__(
+        self,
+        site: Site,
+        ledger: Ledger,
+        promoter: Promoter,
+        brakes: Brakes,
+        settler: Settler,
+        *,
+        looks_per_tick: int = 40,
+        concurrency: int = 4,
+    ) -> None:
+        self._site = site
+        self._ledger = ledger
+        self._promoter = promoter
+        self._brakes = brakes
+        self._settler = settler
+        self._looker = Looker(site, ledger.clock)
+        self._looks_per_tick = looks_per_tick
+        self._slots = asyncio.Semaphore(concurrency)
+        self._turn = 0
+        self._away = False
+        self._read_at = ledger.clock.monotonic()
+        READ_AGE.labels(site.stack).set_function(lambda: ledger.clock.monotonic() - self._read_at)
+
+    async def tick(self) -> None:
+        """One round. Raises what the store raises while it is away; hawkBit's failures are shown, not raised."""
+        async with self._ledger.leases.hold(f"watch:{self._site.stack}", self._site.policy.lease_s) as lease:
+            if lease is None:
+                return
+            try:
+                known, gone = await self._list()
+            except OutsideError as error:
+                await self._went_away(error)
+                return
+            self._came_back()
+            budget = Budget(self._looks_per_tick)
+            # Another rollout is first each time, so that none starves where the budget is short.
+            self._turn = (self._turn + 1) % max(len(known), 1)
+            async with asyncio.TaskGroup() as group:
+                for facts in [*known[self._turn :], *known[: self._turn]]:
+                    group.create_task(self._guarded(facts.id, self._one(facts, budget)))
+                for rollout in gone:
+                    group.create_task(self._guarded(rollout, self._end(rollout)))
+
+    async def _list(self) -> tuple[list[RolloutFacts], list[RolloutId]]:
+        """Every rollout that goes on, then the tracked ones that ended; and those that do not exist any more."""
+        rollouts = self._site.rollouts
+        known = {facts.id: facts for facts in await rollouts.active()}
+        gone = []
+        for rollout in await self._ledger.records.tracked(self._site.stack):
+            if rollout not in known:
+                facts = await rollouts.rollout(rollout)
+                if facts is None:
+                    gone.append(rollout)
+                else:
+                    known[rollout] = facts
+        if len(known) > MAX_TRACKED:
+            log.warning("rollouts_left_out", stack=self._site.stack, count=len(known) - MAX_TRACKED)
+        return sorted(known.values(), key=lambda f: f.id)[:MAX_TRACKED], gone
+
+    async def _guarded(self, rollout: RolloutId, work: Coroutine[Any, Any, None]) -> None:
+        """One rollout's trouble never keeps the others from being watched."""
+        stack = self._site.stack
+        async with self._slots:
+            try:
+                await work
+            except LeaseLost:
+                log.info("rollout_left_to_another", stack=stack, rollout=rollout)
+            except OutsideError as error:
+                FAILURES.labels(stack, error.reason).inc()
+                log.warning("rollout_not_read", stack=stack, rollout=rollout, reason=error.reason)
+            except STORE_DOWN as error:
+                FAILURES.labels(stack, "store").inc()
+                log.warning("rollout_not_kept", stack=stack, rollout=rollout, error=str(error))
+            except Exception:
+                FAILURES.labels(stack, "unexpected").inc()
+                log.exception("rollout_watch_failed", stack=stack, rollout=rollout)
+
+    async def _one(self, facts: RolloutFacts, budget: Budget) -> None:
+        reading = await self._read(facts, budget)
+        decision = await self._fold(reading)
+        if decision is None:
+            return
+        match decision.intent:
+            case Promote(group_index=index):
+                await self._promoter.promote(self._site.stack, facts.id, index, SCHEDULER, wait_s=0.0)
+            case Pause(reason=reason):
+                await self._brakes.pause(self._site.stack, facts.id, SCHEDULER, f"a gate failed: {reason}")
+
+    async def _read(self, facts: RolloutFacts, budget: Budget) -> _Reading:
+        site, clock, records = self._site, self._ledger.clock, self._ledger.records
+        record = await records.record(site.stack, facts.id)
+        groups = await site.rollouts.groups(facts.id)
+        snapshot = Snapshot(site.stack, facts, groups, clock.now())
+        wanted = await site.wanted(facts.set_id)
+        old: dict[GroupId, GroupEvidence] = {}
+        new: dict[GroupId, GroupEvidence] = {}
+        for group in _worth_reading(snapshot):
+            kept = await records.evidence(site.stack, facts.id, group.id)
+            old[group.id] = kept
+            if group.status.started:
+                evidence = await self._recount(snapshot, group, kept)
+                evidence = await self._looker.look(evidence, budget.take(evidence))
+            else:
+                evidence = await self._prepare(snapshot, group, kept, budget)
+            new[group.id] = judged(evidence, wanted, site.policy, clock)
+        return _Reading(snapshot, record.revision, str(wanted), old, new)
+
+    async def _recount(self, snapshot: Snapshot, group: GroupFacts, kept: GroupEvidence) -> GroupEvidence:
+        """The last started group is read each tick. An earlier one only while hawkBit counts more than we know."""
+        clock = self._ledger.clock
+        present = sum(d.member for d in kept.devices.values())
+        counted_at = kept.members_read_at
+        stale = counted_at is None or clock.now() - counted_at > timedelta(
+            seconds=self._site.policy.evidence_fresh_s / 3
+        )
+        last = focus(snapshot)
+        if last is not None and group.id == last.id:
+            return await self._site.recount(snapshot, group, kept, clock, members=stale or present != group.total)
+        claimed = sum(d.first_claimed_at is not None for d in kept.devices.values())
+        if counted_at is None or claimed < group.counts.finished:
+            return await self._site.recount(snapshot, group, kept, clock, members=counted_at is None)
+        return kept
+
+    async def _prepare(
+        self, snapshot: Snapshot, group: GroupFacts, kept: GroupEvidence, budget: Budget
+    ) -> GroupEvidence:
+        """The next group, before it starts: one look at each device, so that its new boot can be told later."""
+        now = snapshot.read_at
+        evidence = kept
+        if any(d.latest is not None for d in kept.devices.values()):
+            evidence = note_claims(kept, (), now)  # not started as of now: earlier looks came before any claim
+        if sum(d.member for d in kept.devices.values()) != group.total:
+            evidence = note_members(evidence, await self._site.rollouts.members(snapshot.rollout.id, group.id), now)
+        return await self._looker.look(evidence, budget.take(evidence, first_only=True))
+
+    async def _fold(self, reading: _Reading) -> Decision | None:
+        """Fold the reading in, decide, tell. None where somebody acts on the rollout, or acted since it was read."""
+        site, ledger, snapshot = self._site, self._ledger, reading.snapshot
+        async with ledger.held(site, snapshot.rollout.id, wait_s=0.0) as held:
+            if held is None:
+                return None
+            record = await ledger.records.record(site.stack, snapshot.rollout.id)
+            if record.open_attempt is not None:
+                settled = await self._settler.settle(held, site, record)
+                if settled.open_attempt is None:
+                    return None
+            if record.revision != reading.revision:
+                return None
+            return await self._decide(held, reading, record)
+
+    async def _decide(self, held: Held, reading: _Reading, record: RolloutRecord) -> Decision:
+        site, ledger, snapshot = self._site, self._ledger, reading.snapshot
+        now, group = ledger.clock.now(), focus(snapshot)
+        evidence = reading.new.get(group.id) if group is not None else None
+        new_here = record.revision == 0
+        record = replace(record, name=snapshot.rollout.name, stale=False)
+        record = observe(snapshot, site.policy, evidence, record, now, account=site.account)
+        by_policy = decide(snapshot, site.policy, evidence, record, now, account=site.account)
+        if isinstance(by_policy.intent, SetHold):
+            record = replace(record, hold=Hold(now, SCHEDULER, f"a gate failed: {by_policy.intent.reason}"))
+        by_person = decide(snapshot, site.policy, evidence, record, now, account=site.account, kind=ActorKind.PERSON)
+        view = progress(snapshot, site.policy, record, reading.new, by_policy, by_person, reading.set_name)
+        ended = now if _over(snapshot, view.mood, site.policy.follow_ended_s, now) else None
+        if by_policy.told != record.told:
+            action = "rollout_seen" if new_here else "decided"
+            await ledger.audit.note("bot", action, object_of(site.stack, snapshot.rollout.id), by_policy.audit())
+            DECISIONS.labels(site.stack, by_policy.verdict.value).inc()
+            log.info("rollout_decided", stack=site.stack, rollout=snapshot.rollout.id, told=by_policy.told)
+        record = replace(record, told=by_policy.told, progress=view, ended_at=ended)
+        commands: list[Command] = []
+        for id, found in reading.new.items():
+            commands += ledger.records.save_evidence(site.stack, snapshot.rollout.id, found, reading.old[id])
+        await ledger.write(held, site, record, commands)
+        return by_policy
+
+    async def _end(self, rollout: RolloutId) -> None:
+        """It was deleted in hawkBit: say so, and follow it no longer."""
+        async with self._ledger.held(self._site, rollout, wait_s=0.0) as held:
+            if held is None:
+                return
+            record = await self._ledger.records.record(self._site.stack, rollout)
+            gone = with_view(replace(record, ended_at=self._ledger.clock.now()), Mood.GONE, "")
+            await self._ledger.audit.note("bot", "rollout_gone", object_of(self._site.stack, rollout))
+            await self._ledger.write(held, self._site, gone)
+
+    async def _went_away(self, error: OutsideError) -> None:
+        FAILURES.labels(self._site.stack, error.reason).inc()
+        if not self._away:
+            self._away = True
+            log.warning("hawkbit_went_away", stack=self._site.stack, reason=error.reason, text=error.user_text)
+        for rollout in await self._ledger.records.tracked(self._site.stack):
+            await self._guarded(rollout, self._mark_stale(rollout))
+
+    async def _mark_stale(self, rollout: RolloutId) -> None:
+        """The message says since when it is old. Once: the record remembers."""
+        async with self._ledger.held(self._site, rollout, wait_s=0.0) as held:
+            if held is None:
+                return
+            record = await self._ledger.records.record(self._site.stack, rollout)
+            if not record.stale and record.progress is not None:
+                view = replace(record.progress, stale_since=record.last_read_at)
+                await self._ledger.write(held, self._site, replace(record, stale=True, progress=view))
+
+    def _came_back(self) -> None:
+        self._read_at = self._ledger.clock.monotonic()
+        if self._away:
+            self._away = False
+            log.info("hawkbit_came_back", stack=self._site.stack)
+
+
+def _worth_reading(snapshot: Snapshot) -> Sequence[GroupFacts]:
+    """The last started group first, then the one after it, then earlier ones."""
+    if snapshot.rollout.status not in _WITH_DEVICES:
+        return ()
+    index = started_index(snapshot)
+    groups = snapshot.groups
+    nexts = [g for g in groups[index : index + 1] if g.status in (GroupStatus.SCHEDULED, GroupStatus.READY)]
+    return [*groups[max(index - 1, 0) : index], *nexts, *reversed(groups[: max(index - 1, 0)])]
+
+
+def _over(snapshot: Snapshot, mood: Mood, follow_s: float, now: datetime) -> bool:
+    """True where there is nothing left to follow: ended, and verified or followed for long enough."""
+    if not snapshot.rollout.status.terminal:
+        return False
+    waited = now - snapshot.rollout.last_modified_at
+    return mood not in (Mood.VERIFYING, Mood.UNVERIFIED) or waited > timedelta(seconds=follow_s)

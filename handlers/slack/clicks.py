@@ -1,0 +1,63 @@
+"""Buttons: what was pressed, on what, and the one use case it calls. A value names a thing, never a state."""
+
+from __future__ import annotations
+
+from core.errors import Refused
+from core.ids import IncidentId, RolloutId
+from core.messages.blocks import Message, compose, section
+from core.messages.text import literal
+from flows.incident_desk import IncidentDesk
+from flows.orders import RolloutOrders, Verb
+from flows.runs import RunRequest, Runs
+from handlers.slack.requests import Click
+
+_VERBS = {verb.value: verb for verb in Verb}
+_RUNBOOKS = {"run:journal": "journal", "run:rauc-status": "rauc-status", "redeploy": "redeploy"}
+
+
+class Clicks:
+    def __init__(self, *, orders: RolloutOrders, incidents: IncidentDesk, runs: Runs) -> None:
+        self._orders = orders
+        self._incidents = incidents
+        self._runs = runs
+
+    async def answer(self, click: Click) -> list[Message]:
+        """Private answers; what everybody should see changes in its own message. Raises Denied or OutsideError."""
+        if click.action in _VERBS:
+            return [_said(await self._order(click))]
+        if click.action in _RUNBOOKS:
+            await self._run(click)
+            return []
+        if click.action == "acknowledge":
+            return [_said(await self._incidents.acknowledge(IncidentId(click.value), click.user))]
+        if click.action == "clear":
+            return [_said(await self._incidents.clear(IncidentId(click.value), click.user))]
+        raise Refused("This button is from an older version of the bot. Nothing was done; use the newest message.")
+
+    async def _order(self, click: Click) -> str:
+        stack, _, rest = click.value.partition("/")
+        rollout, _, group = rest.partition("/")
+        if not stack or not rollout.isdecimal() or (group and not group.isdecimal()):
+            raise Refused("This button does not say which rollout it means. Nothing was done.")
+        index = int(group) if group else None
+        return await self._orders.order(click.user, _VERBS[click.action], stack, RolloutId(int(rollout)), index)
+
+    async def _run(self, click: Click) -> None:
+        incident = IncidentId(click.value)
+        device = await self._incidents.device_of(incident)
+        await self._runs.run(
+            RunRequest(
+                id=click.id,
+                user=click.user,
+                runbook=_RUNBOOKS[click.action],
+                device=device,
+                params={},
+                thread=f"incident:{incident}",
+                repeated=click.repeated,
+            )
+        )
+
+
+def _said(text: str) -> Message:
+    safe = literal(text, 2000)
+    return compose(safe, section(safe))

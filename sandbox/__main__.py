@@ -1,0 +1,26 @@
+"""`python -m sandbox`: the sandbox with the bot, as `cdm run` does."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from sandbox.app import main
+
+
+def run() -> int:
+    asked = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
+    asked.add_argument("--directory", type=Path, help="for settings, data and log; a new temporary one if not given")
+    asked.add_argument("--devices", type=int, default=500)
+    asked.add_argument("--for", dest="seconds", type=float, help="end after so many seconds")
+    asked.add_argument("--check", action="store_true", help="end with the story; exit 1 if it did not end well")
+    given = asked.parse_args()
+    directory = given.directory or Path(tempfile.mkdtemp(prefix="cdm-"))
+    return asyncio.run(main(directory, devices=given.devices, seconds=given.seconds, check=given.check))
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,455 @@
+"""A rollout as its watchers live it, against hawkBit at the wire, with the clock in the test's hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest
+
+from core.errors import OutcomeUnknown
+from core.ids import RolloutId, Subject
+from core.rollouts.actors import SCHEDULER, person
+from core.rollouts.policy import PromotionPolicy
+from core.rollouts.records import AttemptState
+from core.rollouts.views import Mood
+from flows.rollouts.brakes import BrakeOutcome, BrakeResult
+from flows.rollouts.promote import PromotionOutcome, PromotionResult
+from integrations.store.audit import AuditLog
+from integrations.store.connection import Store
+from sandbox.hawkbit.model import Rollout
+from tests.conftest import ManualClock
+from tests.scenario.rollout_lab import EU1, Bot, Lab, lab
+
+POLICY = PromotionPolicy(enabled=True, owners=frozenset({"bot"}), agree_s=2.0, settle_s=10.0, soak_s=0.0)
+ANNA = person(Subject("sub-anna"), "anna")
+
+
+@pytest.fixture
+async def here(store: Store, clock: ManualClock) -> AsyncIterator[Lab]:
+    async with lab(store, clock, POLICY, tick_s=2.0) as made:
+        yield made
+
+
+class Play:
+    """One rollout and one bot, moved by hand."""
+
+    def __init__(self, lab: Lab, clock: ManualClock, rollout: Rollout, bot: Bot | None = None) -> None:
+        self.lab, self.clock, self.rollout = lab, clock, rollout
+        self.bot = bot or lab.add_bot()
+        self.id = RolloutId(rollout.id)
+
+    async def rounds(self, count: int, *, devices: bool = True) -> None:
+        """`count` times: devices work, hawkBit ticks, three seconds pass, the bot looks."""
+        for _ in range(count):
+            if devices:
+                self.lab.fleet.work()
+            self.lab.hawkbit.tick()
+            await self.clock.forward(3.0)
+            await self.bot.watch.tick()
+
+    async def promote(self, group: int, by: Any = ANNA) -> PromotionResult:
+        return await self.bot.promoter.promote(EU1, self.id, group, by)
+
+    async def brake(self, action: str, by: Any = ANNA) -> BrakeResult:
+        """Waits inside a brake are over at once."""
+        work = asyncio.create_task(getattr(self.bot.brakes, action)(EU1, self.id, by))
+        while not work.done():
+            await asyncio.sleep(0.005)
+            await self.clock.forward(1.0)
+        return await work
+
+    async def view(self) -> Any:
+        return (await self.lab.record(self.rollout)).progress
+
+    async def message(self) -> str:
+        raw = await self.lab.store.get(f"cdm:outbox:want:rollout:eu1/{self.id}")
+        return str(orjson.loads(raw)) if raw else ""
+
+    async def audited(self, action: str) -> list[Any]:
+        return [e async for e in AuditLog(self.lab.store, self.clock).entries() if e.action == action]
+
+    @property
+    def started(self) -> list[int]:
+        return self.lab.started(self.rollout)
+
+
+async def begin(here: Lab, clock: ManualClock, *sizes: int, **more: Any) -> Play:
+    """A started rollout that the bot has seen before."""
+    play = Play(here, clock, here.add_rollout("fw", sizes or (2, 3, 4), **more))
+    await play.rounds(2)
+    here.start(play.rollout)
+    here.hawkbit.tick()
+    return play
+
+
+async def ready(here: Lab, clock: ManualClock, *sizes: int, **more: Any) -> Play:
+    """Group 1 is verified and paused by success, and the bot is held back from going on by itself."""
+    play = await begin(here, clock, *sizes, **more)
+    await play.bot.brakes.hold(EU1, play.id, ANNA, "test")
+    await play.rounds(7)
+    await play.bot.brakes.unhold(EU1, play.id, ANNA)
+    assert play.started == [1]
+    assert play.rollout.status == "paused"
+    return play
+
+
+async def test_a_rollout_goes_through_all_its_groups_and_is_green_only_when_verified(
+    here: Lab, clock: ManualClock
+) -> None:
+    play = await begin(here, clock)
+    moods = []
+    for _ in range(40):
+        await play.rounds(1)
+        moods.append((await play.view()).mood)
+    assert play.started == [1, 2, 3]
+    assert moods.index(Mood.VERIFYING) < moods.index(Mood.DONE)
+    assert [(b.verified, b.total) for b in (await play.view()).bars] == [(2, 2), (3, 3), (4, 4)]
+    assert await play.bot.ledger.records.tracked(EU1) == ()
+    assert [(e.kind, e.actor) for e in await play.audited("promote")] == [
+        ("intent", "scheduler"),
+        ("outcome", "scheduler"),
+    ] * 2
+
+
+async def test_a_claim_is_not_enough_it_waits_for_the_reboot(here: Lab, clock: ManualClock) -> None:
+    play = await begin(here, clock)
+    here.fleet.device = _no_telemetry  # type: ignore[method-assign]
+    await play.rounds(12)
+    assert play.rollout.status == "paused"
+    assert play.started == [1]
+    assert "0 of 2 verified" in (await play.view()).reasons[0]
+
+
+async def _no_telemetry(*_: Any) -> None:
+    return None
+
+
+async def test_devices_that_fall_back_to_the_old_version_stop_the_rollout(here: Lab, clock: ManualClock) -> None:
+    here.fleet.falling_back = {f"fw-{i:03}" for i in range(9)}
+    play = await begin(here, clock)
+    await play.rounds(12)
+    record = await here.record(play.rollout)
+    assert play.started == [1]
+    assert record.hold.by == SCHEDULER
+    assert record.progress.mood is Mood.FAILED
+    assert record.progress.bars[0].refuted == 2
+
+
+async def test_a_new_rollout_is_announced_and_its_message_updated_in_place(here: Lab, clock: ManualClock) -> None:
+    play = await begin(here, clock)
+    first = await play.message()
+    assert "waiting to start" in first
+    await play.rounds(4)
+    assert "1 of" in await play.message() or "2/2 verified" in await play.message()
+    assert len([k async for k in here.store.scan_iter("cdm:outbox:want:*")]) == 1
+
+
+async def test_others_rollouts_are_watched_not_promoted_and_the_message_says_who_does(
+    here: Lab, clock: ManualClock
+) -> None:
+    play = await begin(here, clock, by="admin", action="NEXTGROUP")
+    await play.rounds(3)
+    assert "hawkBit promotes this one itself, also below the threshold" in await play.message()
+    assert await play.audited("promote") == []
+
+
+async def test_errors_beyond_the_budget_pause_a_rollout_of_others(here: Lab, clock: ManualClock) -> None:
+    here.fleet.broken = {f"fw-{i:03}" for i in range(30)}
+    play = await begin(here, clock, 10, 10, 10, by="admin", action="NEXTGROUP", error=100)
+    here.fleet.silent = {t.controller_id for t in list(play.rollout.groups[0].members)[2:]}
+    here.fleet.work()
+    work = asyncio.create_task(play.rounds(1))
+    while not work.done():
+        await asyncio.sleep(0.005)
+        await clock.forward(1.0)
+    await work
+    assert play.rollout.status == "paused"
+    assert play.started == [1]
+    assert (await here.record(play.rollout)).own_pause.by == SCHEDULER
+
+
+async def test_hold_blocks_the_scheduler_and_a_person_until_it_is_lifted(here: Lab, clock: ManualClock) -> None:
+    play = await begin(here, clock)
+    assert (await play.brake("hold")).outcome is BrakeOutcome.HELD
+    await play.rounds(12)
+    assert play.started == [1]
+    refused = await play.promote(2)
+    assert (refused.outcome, "on hold by anna" in refused.text) == (PromotionOutcome.REFUSED, True)
+    assert (await play.brake("unhold")).outcome is BrakeOutcome.LIFTED
+    await play.rounds(1)
+    assert play.started == [1, 2]
+    assert [e.kind for e in await play.audited("hold")] == ["intent", "outcome"]
+
+
+async def test_a_person_promotes_past_passed_gates(here: Lab, clock: ManualClock) -> None:
+    play = await ready(here, clock)
+    result = await play.promote(2)
+    assert result.outcome is PromotionOutcome.STARTED, result.text
+    assert play.started == [1, 2]
+    intent, outcome = await play.audited("promote")
+    assert (intent.actor, intent.data["verdict"], outcome.ref) == ("sub-anna", "pass", str(intent.seq))
+    assert "started" in outcome.data["state"]
+
+
+async def test_a_person_cannot_go_past_a_failed_gate_alone(here: Lab, clock: ManualClock) -> None:
+    here.fleet.broken = {f"fw-{i:03}" for i in range(9)}
+    play = await begin(here, clock)
+    await play.rounds(6)
+    assert play.rollout.status == "paused"
+    refused = await play.promote(2)
+    assert refused.outcome is PromotionOutcome.REFUSED
+    assert "second person: not available yet" in refused.text
+    assert play.started == [1]
+    assert len(await play.audited("refused:promote")) == 1
+
+
+async def test_a_click_for_another_group_than_the_next_is_refused(here: Lab, clock: ManualClock) -> None:
+    play = await ready(here, clock)
+    assert (await play.promote(3)).outcome is PromotionOutcome.STALE
+    assert (await play.promote(1)).outcome is PromotionOutcome.ALREADY_STARTED
+    assert play.started == [1]
+
+
+async def test_two_clicks_at_once_start_one_group(here: Lab, clock: ManualClock) -> None:
+    play = await ready(here, clock)
+    other = here.add_bot()
+    clicks = asyncio.gather(
+        *(bot.promoter.promote(EU1, play.id, 2, ANNA) for bot in (play.bot, other, play.bot, other))
+    )
+    while not clicks.done():
+        await asyncio.sleep(0.01)
+        await clock.forward(0.1)
+    outcomes = sorted(r.outcome for r in await clicks)
+    assert outcomes.count(PromotionOutcome.STARTED) == 1, outcomes
+    assert play.started == [1, 2]
+
+
+async def test_no_second_promotion_within_the_settle_time(here: Lab, clock: ManualClock) -> None:
+    play = await ready(here, clock)
+    await play.promote(2)
+    await play.rounds(3)
+    refused = await play.promote(3)
+    assert refused.outcome is PromotionOutcome.REFUSED
+
+
+async def test_a_lost_answer_is_read_back_after_its_life_and_never_sent_again(here: Lab, clock: ManualClock) -> None:
+    play = await ready(here, clock)
+    resume = here.server.faults.add("lost_answer", "POST .*/resume")
+    assert (await play.promote(2)).outcome is PromotionOutcome.UNSETTLED
+    await play.rounds(1, devices=False)
+    assert (await play.view()).mood is Mood.PROMOTING
+    assert (await play.promote(2)).outcome is PromotionOutcome.UNSETTLED
+    await play.rounds(5, devices=False)
+    assert (await here.record(play.rollout)).attempts[-1].state is AttemptState.STARTED
+    assert (play.started, resume.hits) == ([1, 2], 1)
+
+
+async def test_a_lost_request_is_followed_by_a_new_numbered_attempt(here: Lab, clock: ManualClock) -> None:
+    play = await ready(here, clock)
+    here.server.faults.add("lost_request", "POST .*/resume", times=1)
+    assert (await play.promote(2)).outcome is PromotionOutcome.UNSETTLED
+    await play.rounds(8, devices=False)
+    record = await here.record(play.rollout)
+    assert [(a.number, a.state) for a in record.attempts] == [(1, AttemptState.NOT_APPLIED), (2, AttemptState.STARTED)]
+    assert play.started == [1, 2]
+
+
+async def test_the_next_holder_of_a_crashed_promotion_waits_out_its_request_and_reads_first(
+    here: Lab, clock: ManualClock
+) -> None:
+    """The process dies after it wrote the attempt down; its request is still on its way and comes late."""
+    play = await ready(here, clock)
+    site = play.bot.watch._site
+    real = site.rollouts.resume
+
+    async def dies(*_: Any, **__: Any) -> None:
+        raise asyncio.CancelledError
+
+    site.rollouts.resume = dies  # type: ignore[method-assign]
+    with pytest.raises(asyncio.CancelledError):
+        await play.promote(2)
+    site.rollouts.resume = real  # type: ignore[method-assign]
+    heir = Play(here, clock, play.rollout, here.add_bot())
+    await heir.rounds(1, devices=False)
+    assert (await heir.promote(2)).outcome is PromotionOutcome.UNSETTLED
+    await real(play.id, timeout_s=1.0)  # the late request
+    await heir.rounds(6, devices=False)
+    record = await here.record(play.rollout)
+    assert [(a.number, a.state) for a in record.attempts] == [(1, AttemptState.STARTED)]
+    assert play.started == [1, 2]
+
+
+async def test_a_resume_below_the_threshold_shows_a_tick_later(here: Lab, clock: ManualClock) -> None:
+    """23 of 25 and two given up: a person may resume once the two are excluded; the group starts one tick later."""
+    here.fleet.silent = {"fw-000", "fw-001"}
+    play = await begin(here, clock, 10, 2)
+    silent = [t for t in play.rollout.groups[0].members if t.controller_id in here.fleet.silent]
+    assert silent, "the shuffle put both devices in the last group"
+    await play.rounds(6)
+    repo = here.hawkbit.tenant().repo
+    for target in silent:
+        action = target.active_actions()[0]
+        repo.cancel(action, "admin")
+        repo.force_quit(action, "admin")
+    await _exclude(here, play, [t.controller_id for t in silent])
+    await play.rounds(3)
+    assert play.rollout.status == "paused"
+    assert play.started == [1]
+    result = await play.promote(2)
+    assert result.outcome is PromotionOutcome.UNSETTLED
+    assert (await here.record(play.rollout)).open_attempt.state is AttemptState.ANSWERED
+    await play.rounds(1)
+    assert play.started == [1, 2]
+    assert (await here.record(play.rollout)).attempts[-1].state is AttemptState.STARTED
+
+
+async def _exclude(here: Lab, play: Play, names: list[str]) -> None:
+    from dataclasses import replace
+
+    record = replace(await here.record(play.rollout), excluded=tuple(names))
+    _, commands = play.bot.ledger.records.save(record)
+    for command in commands:
+        await here.store.execute_command(*command)
+
+
+async def test_a_group_nobody_meant_to_start_holds_the_rollout_and_alarms(here: Lab, clock: ManualClock) -> None:
+    play = await ready(here, clock)
+    here.server.faults.add("lost_answer", "POST .*/resume", times=1)
+    assert (await play.promote(2)).outcome is PromotionOutcome.UNSETTLED
+    here.hawkbit.tenant().operations.trigger_next_group(play.rollout, "admin")
+    assert play.started == [1, 2, 3]
+    await play.rounds(6, devices=False)
+    record = await here.record(play.rollout)
+    assert record.attempts[-1].state is AttemptState.UNEXPECTED
+    assert record.hold.by == SCHEDULER
+    assert play.rollout.status == "paused"
+    assert await here.store.get(f"cdm:outbox:want:rollout:eu1/{play.id}:unexpected:1")
+
+
+async def test_a_persons_pause_is_not_undone_by_our_own_late_resume(here: Lab, clock: ManualClock) -> None:
+    play = await ready(here, clock)
+    here.server.faults.add("lost_answer", "POST .*/resume", times=1)
+    assert (await play.promote(2)).outcome is PromotionOutcome.UNSETTLED
+    paused = await play.brake("pause")
+    assert paused.outcome is BrakeOutcome.PAUSED, paused.text
+    here.hawkbit.tenant().operations.resume(play.rollout, "bot")  # what a second late resume would have done
+    await play.rounds(6, devices=False)
+    assert play.rollout.status == "paused"
+    assert (await here.record(play.rollout)).own_pause.by == ANNA
+
+
+async def test_pause_waits_over_a_tick_and_tells_what_is_true(here: Lab, clock: ManualClock) -> None:
+    play = await begin(here, clock, 4, 4)
+    result = await play.brake("pause")
+    assert (result.outcome, "4 devices already started will finish" in result.text) == (BrakeOutcome.PAUSED, True)
+    await play.rounds(12)
+    assert play.started == [1]
+    view = await play.view()
+    assert (view.mood, view.can_resume, view.can_promote) == (Mood.PAUSED, True, False)
+    resumed = await play.promote(2)
+    assert resumed.outcome in (PromotionOutcome.STARTED, PromotionOutcome.UNSETTLED), resumed.text
+    await play.rounds(2)
+    assert play.started == [1, 2]
+
+
+async def test_a_pause_overtaken_by_hawkbits_scheduler_says_so(here: Lab, clock: ManualClock) -> None:
+    here.hawkbit.pause_race = True
+    play = await begin(here, clock, 4, 4, by="admin", action="NEXTGROUP")
+    here.fleet.work()
+    work = asyncio.create_task(play.brake("pause"))
+    while not work.done():
+        if play.rollout.status == "paused":
+            here.hawkbit.tick()
+        await asyncio.sleep(0.002)
+    assert play.started == [1, 2]
+    assert "Group 2 had already begun to start" in (await work).text
+
+
+async def test_pausing_a_paused_rollout_is_a_hold(here: Lab, clock: ManualClock) -> None:
+    play = await ready(here, clock)
+    assert (await play.brake("pause")).outcome is BrakeOutcome.HELD
+    await play.rounds(3)
+    assert play.started == [1]
+
+
+async def test_a_pause_without_an_answer_counts_as_one(here: Lab, clock: ManualClock) -> None:
+    play = await begin(here, clock, 4, 4)
+    here.server.faults.add("lost_request", "POST .*/pause", times=1)
+    result = await play.brake("pause")
+    assert result.outcome is BrakeOutcome.UNKNOWN
+    assert (await here.record(play.rollout)).own_pause is not None
+
+
+async def test_a_pause_by_another_person_in_hawkbit_is_left_alone(here: Lab, clock: ManualClock) -> None:
+    play = await begin(here, clock, 4, 4)
+    here.hawkbit.tenant().operations.pause(play.rollout, "admin", overtaken=False)
+    await play.rounds(12)
+    assert play.started == [1]
+    assert "admin paused it in hawkBit" in (await play.view()).reasons
+
+
+async def test_stop_is_final_and_by_the_brake_account(here: Lab, clock: ManualClock) -> None:
+    play = await begin(here, clock, 4, 4)
+    work = asyncio.create_task(play.brake("stop"))
+    while not work.done():
+        here.hawkbit.tick()
+        await asyncio.sleep(0.01)
+    result = await work
+    assert result.outcome is BrakeOutcome.STOPPED
+    assert "4 devices under way are asked to cancel and may still install" in result.text
+    await play.rounds(1)
+    assert (await play.view()).mood is Mood.STOPPED
+    assert await play.bot.ledger.records.tracked(EU1) == ()
+    assert [e.kind for e in await play.audited("stop")] == ["intent", "outcome"]
+
+
+async def test_hawkbit_away_is_said_with_since_when_and_taken_back(here: Lab, clock: ManualClock) -> None:
+    play = await begin(here, clock)
+    await play.rounds(1)
+    since = (await here.record(play.rollout)).last_read_at
+    here.server.faults.add("status", "GET", status=503)
+    await play.rounds(2)
+    view = await play.view()
+    assert (view.stale_since, "hawkBit does not answer" in await play.message()) == (since, True)
+    here.server.faults.clear()
+    await play.rounds(1)
+    assert (await play.view()).stale_since is None
+
+
+async def test_a_deleted_rollout_is_followed_no_longer(here: Lab, clock: ManualClock) -> None:
+    play = await begin(here, clock)
+    here.hawkbit.tenant().operations.delete(play.rollout, "admin")
+    await play.rounds(2)
+    assert (await play.view()).mood is Mood.GONE
+    assert await play.bot.ledger.records.tracked(EU1) == ()
+
+
+async def test_a_bot_whose_lease_ended_while_it_got_ready_sends_nothing(here: Lab, clock: ManualClock) -> None:
+    """Stopped after it wrote its attempt down, continued after its lease: it must see that by itself."""
+    play = await ready(here, clock)
+    sent = here.server.faults.add("status", "POST .*/resume", status=500)
+    write = play.bot.ledger.write
+
+    async def slowly(*args: Any, **kwargs: Any) -> Any:
+        record = await write(*args, **kwargs)
+        await clock.forward(POLICY.lease_s)
+        return record
+
+    play.bot.ledger.write = slowly  # type: ignore[method-assign]
+    assert (await play.promote(2)).outcome is PromotionOutcome.NOT_SENT
+    assert sent.hits == 0
+
+
+async def test_nothing_is_sent_while_the_store_is_away(here: Lab, clock: ManualClock) -> None:
+    play = await ready(here, clock)
+    sent = here.server.faults.add("status", "POST .*/resume", status=500)
+
+    async def away(*_: Any, **__: Any) -> None:
+        raise OutcomeUnknown("the store does not answer")
+
+    play.bot.ledger.intent = away  # type: ignore[method-assign]
+    assert (await play.promote(2)).outcome is PromotionOutcome.NOT_SENT
+    assert sent.hits == 0
