@@ -12,19 +12,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 import uvicorn
 
-from bot.adapters import Adapters, build_adapters
+from bot.adapters import build_adapters
 from bot.health import Check, Readiness
 from bot.settings import Settings
+from bot.slack_account import SlackAccount
 from bot.socket_mode import SocketLink
 from bot.ticker import Ticker
 from bot.wiring import Parts, build_http, wire
-from core.errors import OutsideError
 from core.ids import Channel
 from core.messages.blocks import compose, section
 from core.ports import Clock
 from handlers.webhooks.thingsboard import in_front_of
 from integrations.clock import SystemClock
-from integrations.slack.client import Identity
 from integrations.store.connection import STORE_DOWN, Store, check_schema, check_store, connect, in_danger
 from integrations.store.embedded import EmbeddedStore
 from integrations.store.outbox import Priority, Wanted
@@ -33,7 +32,6 @@ from runbooks import Catalog
 log = structlog.get_logger(__name__)
 
 STALE_S = 300.0
-SLACK_TRIES_S = 30.0
 
 
 async def serve(settings: Settings) -> None:
@@ -47,9 +45,9 @@ async def serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(opened_store(settings))
         adapters = await build_adapters(settings, clock, stack)
-        me = await _who_am_i(adapters, clock)
-        parts = wire(settings, adapters, store, clock, me, catalog)
-        await _run(settings, parts, store, clock, stop)
+        parts = wire(settings, adapters, store, clock, catalog)
+        account = SlackAccount(adapters.posts, settings, clock)
+        await _run(settings, parts, account, store, clock, stop)
     log.info("bot_stopped")
 
 
@@ -72,21 +70,11 @@ async def opened_store(settings: Settings) -> AsyncIterator[Store]:
         yield store
 
 
-async def _who_am_i(adapters: Adapters, clock: Clock) -> Identity:
-    """Slack's answer, waited for a while: the bot may start before the network does. A refused token is final here."""
-    until = clock.monotonic() + SLACK_TRIES_S
-    while True:
-        try:
-            return await adapters.posts.auth_test()
-        except OutsideError as error:
-            if not error.retryable or clock.monotonic() > until:
-                raise
-            log.warning("slack_not_reached", reason=error.reason)
-            await clock.sleep(2)
-
-
-async def _run(settings: Settings, parts: Parts, store: Store, clock: Clock, stop: asyncio.Event) -> None:
+async def _run(
+    settings: Settings, parts: Parts, account: SlackAccount, store: Store, clock: Clock, stop: asyncio.Event
+) -> None:
     ticker = _ticker(settings, parts, clock)
+    ticker.every(30, "slack", lambda: account.look(parts.worker))
     link = SocketLink(
         parts.slack,
         settings.slack.app_token.read if settings.slack.app_token else str,
@@ -94,7 +82,7 @@ async def _run(settings: Settings, parts: Parts, store: Store, clock: Clock, sto
         _tell_of_sharing(settings, parts),
         clock,
     )
-    readiness = Readiness(must=_musts(settings, parts, store, link), told=_ages(ticker))
+    readiness = Readiness(must=_musts(settings, account, store, link), told=_ages(ticker))
     server = _Server(build_http(settings, parts, readiness), parts, settings)
     await parts.queue.prepare()
     await server.start()
@@ -155,17 +143,13 @@ async def _connected(link: SocketLink, clock: Clock) -> None:
     await asyncio.Event().wait()
 
 
-def _musts(settings: Settings, parts: Parts, store: Store, link: SocketLink) -> dict[str, Check]:
+def _musts(settings: Settings, account: SlackAccount, store: Store, link: SocketLink) -> dict[str, Check]:
     async def store_ready() -> str | None:
         problem = await in_danger(store)
         return f"the store {problem}" if problem else None
 
     async def slack_ready() -> str | None:
-        try:
-            status = await parts.worker.status()
-        except STORE_DOWN:
-            return None  # said by the store's own check
-        return None if status.ready else f"Slack refuses the bot's token: {status.reason}"
+        return account.problem
 
     checks: dict[str, Check] = {"store": store_ready, "slack": slack_ready}
     if settings.slack.mode == "socket":

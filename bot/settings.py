@@ -38,6 +38,9 @@ class Slack(Section):
     signing_secret: Secret | None = None
     fallback_channel: ChannelId = Field(description="Where messages go whose channel is archived or closed to the bot")
     admin_channel: ChannelId
+    second_way_url: str | None = Field(
+        None, description="Gets a JSON {text} by POST when Slack refuses the bot: the way out that is not Slack"
+    )
     updates_per_minute: int = Field(50, ge=1, le=100_000)
     posts_per_second: float = Field(1.0, gt=0, le=1000, description="In one channel")
 

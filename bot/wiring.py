@@ -42,7 +42,6 @@ from handlers.slack.inbound import build_app as build_slack
 from handlers.slack.inbound import build_router as slack_router
 from handlers.slack.work import WorkLoop
 from handlers.webhooks.thingsboard import ThingsBoardWebhook
-from integrations.slack.client import Identity
 from integrations.store.audit import AuditLog
 from integrations.store.connection import Store
 from integrations.store.incidents import Incidents
@@ -75,8 +74,8 @@ class Parts:
     slack: AsyncApp
 
 
-def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, me: Identity, catalog: Catalog) -> Parts:
-    """`me` is who Slack says the bot is. Raises nothing that has to do with other systems: none is asked."""
+def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, catalog: Catalog) -> Parts:
+    """Asks no other system, so the bot starts, and takes alarms, whatever is away."""
     world = World(adapters.stacks, clock)
     audit, outbox, leases = AuditLog(store, clock), Outbox(store, clock), Leases(store, clock)
     intake, incidents, links = Intake(store), Incidents(store), Links(store)
@@ -133,7 +132,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, me:
         max_age_s=settings.timing.work_max_age_s,
     )
     token = settings.slack.bot_token.read
-    client = AsyncWebClient(token=token(), base_url=settings.slack.api_url, retry_handlers=[])
+    client = AsyncWebClient(base_url=settings.slack.api_url, retry_handlers=[])
     return Parts(
         outbox=outbox,
         worker=OutboxWorker(
@@ -166,7 +165,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, me:
         webhook=ThingsBoardWebhook(intake, clock, WebhookSecrets(settings, clock)),
         linking=linking,
         replicas=Replicas(store, leases.holder),
-        slack=build_slack(client=client, token=token, bot_user=me.user, queue=queue, clock=clock),
+        slack=build_slack(client=client, token=token, queue=queue, clock=clock),
     )
 
 

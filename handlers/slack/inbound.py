@@ -26,18 +26,16 @@ HEARD = Counter("cdm_slack_heard", "Commands and clicks heard", ["kind", "outcom
 STORE_AWAY = "Nothing was done: the bot cannot reach its store, so it takes no orders. Try again in a minute."
 
 
-def build_app(
-    *, client: AsyncWebClient, token: Callable[[], str], bot_user: str, queue: WorkQueue, clock: Clock
-) -> AsyncApp:
+def build_app(*, client: AsyncWebClient, token: Callable[[], str], queue: WorkQueue, clock: Clock) -> AsyncApp:
     """The bolt app. Listeners only hand over, so the answer may wait for them (that avoids bolt's 10 ms polling).
 
     Signatures are checked before it (`build_router`), with a secret that may rotate; Socket Mode has none.
     """
 
     async def authorize() -> AuthorizeResult:
-        return AuthorizeResult(
-            enterprise_id=None, team_id=None, bot_token=token(), bot_id=bot_user, bot_user_id=bot_user
-        )
+        """Without asking Slack (bolt would call auth.test within the first request). Only commands and clicks are
+        listened to, and the bot makes neither, so it need not know its own user to pass over them."""
+        return AuthorizeResult(enterprise_id=None, team_id=None, bot_token=token(), bot_id=None, bot_user_id=None)
 
     app = AsyncApp(client=client, authorize=authorize, request_verification_enabled=False, process_before_response=True)
 

@@ -26,7 +26,8 @@ log = structlog.get_logger(__name__)
 WORK = Counter("cdm_work", "Commands and clicks worked on", ["kind", "outcome"])
 WAITED = Histogram("cdm_work_wait_seconds", "From heard to begun", buckets=(0.01, 0.05, 0.2, 1, 5, 30, 120))
 
-RECLAIM_IDLE_MS = 30_000
+RECLAIM_IDLE_MS = 12_000
+"""An item that nobody kept for so long belongs to a process that has ended."""
 MAX_DELIVERIES = 5
 
 
@@ -41,7 +42,7 @@ class WorkLoop:
     process gets it again, and what it does to the world is fenced by its id."""
 
     def __init__(
-        self, *, queue: WorkQueue, desk: Desk, outbox: Outbox, clock: Clock, max_age_s: float, parallel: int = 8
+        self, *, queue: WorkQueue, desk: Desk, outbox: Outbox, clock: Clock, max_age_s: float, parallel: int = 32
     ) -> None:
         self._queue = queue
         self._desk = desk

@@ -53,6 +53,9 @@ class WorkQueue:
         except ResponseError as error:
             if "BUSYGROUP" not in str(error):
                 raise
+        for consumer in await self._store.xinfo_consumers(STREAM, GROUP):
+            if consumer["pending"] == 0 and consumer["idle"] > HOUR * 1000:
+                await self._store.xgroup_delconsumer(STREAM, GROUP, consumer["name"])
 
     async def put(self, body: Mapping[str, Any], *, once: str) -> bool:
         """Keep it. False: a request with the same `once` (trigger id) was kept within the hour: a replay or a twin."""
