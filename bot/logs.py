@@ -30,7 +30,7 @@ def configure(*, json: bool = True, level: str = "info") -> None:
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Bridge()], force=True)
     logging.getLogger("slack_bolt").setLevel(logging.ERROR)
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # the ticker tells of its jobs itself
 
 
 def _without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sandbox.bot_process import BotFailed, BotProcess
 from sandbox.console import Console, typed_lines
 from sandbox.controls import HELP, Controls
+from sandbox.settings_file import DATA
 from sandbox.story import LEAST_DEVICES, Story
 from sandbox.world import SandboxWorld
 
+LOG = "bot.log"
 STORY_S = 300.0
 """A story that takes longer than this has failed (`check` without a bound of its own)."""
 
@@ -29,25 +35,49 @@ async def main(
     """The exit status: with `check`, 1 if the story did not end well; else 0, or 1 if the bot failed.
 
     Ends by `quit` (or the end of stdin, when interactive), a signal, after `seconds`, or with the story, if `check`.
-    `directory` gets the bot's settings, data and log. `interactive`: None asks the terminal.
-    ValueError where the fleet is too small for the story.
+    `directory` gets the bot's settings, data and log; what an earlier run left there is removed, since every run is a
+    new world. `interactive`: None asks the terminal. ValueError where the fleet is too small for the story.
     """
     if devices < LEAST_DEVICES:
         raise ValueError(f"the story needs at least {LEAST_DEVICES} devices, not {devices}")
-    began = time.monotonic()
     interactive = sys.stdin.isatty() if interactive is None else interactive
+    try:
+        with fresh(directory):
+            return await _run(directory, devices, seconds, check, interactive)
+    except (BotFailed, InUse) as failed:
+        _tell(f"!! {failed}")
+        return 1
+
+
+async def _run(directory: Path, devices: int, seconds: float | None, check: bool, interactive: bool) -> int:
+    began = time.monotonic()
     async with SandboxWorld(directory, devices=devices) as world:
         _tell(f"-- Slack, ThingsBoard, hawkBit, Keycloak, a relay and {devices} devices are up")
-        bot = BotProcess(world.config, world.bot_url, directory / "bot.log")
+        bot = BotProcess(world.config, world.bot_url, directory / LOG)
         try:
             await bot.start()
             _tell(f"-- the bot is ready after {time.monotonic() - began:.1f} s; its log is {bot.log}")
             return await _Show(world, bot, seconds, check, interactive).run()
-        except BotFailed as failed:
-            _tell(f"!! {failed}")
-            return 1
         finally:
             await bot.stop()
+
+
+class InUse(Exception):
+    """Another sandbox runs in the directory."""
+
+
+@contextmanager
+def fresh(directory: Path) -> Iterator[None]:
+    """The directory is ours while inside, without the data and log of a bot of an earlier run."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "sandbox.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InUse(f"Another sandbox runs in {directory}: end it, or give another --directory.") from error
+        shutil.rmtree(directory / DATA, ignore_errors=True)
+        (directory / LOG).unlink(missing_ok=True)
+        yield
 
 
 class _Show:

@@ -19,8 +19,9 @@ HELP = f"""\
   bob> hello                      bob writes a message
   link erin                       erin links her Slack user with her Keycloak account, in a browser
   release 1.2.0                   the pipeline starts a rollout in groups of 5, 25 and 70 %
-  break gw a-gw-003 falls_back    what its next update comes to: {", ".join(FATES)}; or offline, online
-  break keycloak down             a system is down, slow or up again: {", ".join(SYSTEMS)}
+  break gw a-gw-003 falls_back    its next update: {", ".join(FATES)};
+                                  or it is offline, online
+  break keycloak down             down, slow or up: {", ".join(SYSTEMS)}
   help, quit"""
 
 

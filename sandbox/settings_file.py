@@ -16,6 +16,7 @@ Tree = dict[str, Any]
 
 ADDRESS = "wireguard_ip"
 RELAY = "relay-eu1"
+DATA = "data"
 KEY_FILE, KNOWN_HOSTS = "relay-ed25519", "known_hosts"
 BOT, BRAKE = "cdm-bot", "cdm-bot-brake"
 """The bot's accounts at hawkBit; the first is also its name at the relay and its client in Keycloak."""

@@ -74,7 +74,7 @@ class Story:
                 self._tell(f"!! {self.failures[-1]}")
         self.finished = True
         seconds = time.monotonic() - self._began
-        end = f"{len(self.failures)} promises were not kept" if self.failures else "every promise was kept"
+        end = f"promises not kept: {len(self.failures)}" if self.failures else "every promise was kept"
         self._say(f"the story ends after {seconds:.0f} s: {end}")
 
     def _say(self, line: str) -> None:
@@ -199,8 +199,8 @@ class Story:
         await self._until("the pilot's second group starts", lambda: self._group_started(self._pilot, 2), 20)
 
     async def _scheduler_promotes_the_canary(self) -> None:
-        self._say("the canaries are verified on the devices themselves; the scheduler may promote")
         await self._until(f"group 2 of {RELEASE} starts", lambda: self._group_started(self._release, 2), 90)
+        self._say(f"the canaries are verified on the devices themselves: the scheduler has promoted {RELEASE}")
 
     async def _group_started(self, rollout: int, number: int) -> bool:
         """By a request of the bot's own account, once."""

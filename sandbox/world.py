@@ -31,7 +31,7 @@ from sandbox.keycloak.app import create_app
 from sandbox.keycloak.realm import Realm
 from sandbox.pipeline import Pipeline
 from sandbox.relay import DeviceHost, RelaySandbox, control_app
-from sandbox.settings_file import ADDRESS, BOT, KEY_FILE, KNOWN_HOSTS, RELAY, Surroundings, write_private
+from sandbox.settings_file import ADDRESS, BOT, DATA, KEY_FILE, KNOWN_HOSTS, RELAY, Surroundings, write_private
 from sandbox.settings_file import BRAKE as BRAKE_ACCOUNT
 from sandbox.slack import SlackSandbox
 from sandbox.slack.client import SlackPeople
@@ -144,7 +144,7 @@ class SandboxWorld:
         return found
 
     def write_config(
-        self, *, name: str = "cdm.yaml", port: int | None = None, data_dir: str = "data", **overrides: Any
+        self, *, name: str = "cdm.yaml", port: int | None = None, data_dir: str = DATA, **overrides: Any
     ) -> Path:
         """A settings file for one bot, with its secrets. `overrides` are laid over it, section by section. Slack (in
         mode http), ThingsBoard and browsers go on using the first bot's address."""

@@ -13,7 +13,7 @@ from sandbox.controls import Misunderstood
 from sandbox.screen import Screen
 from sandbox.slack import SlackSandbox
 from sandbox.slack.client import SlackPeople
-from sandbox.slack.records import Message
+from sandbox.slack.records import Message, View
 from sandbox.wire import WireServer
 
 BOB, BOT = "U0BOB", "U0CDMBOT"
@@ -151,6 +151,13 @@ def test_a_deleted_message_and_an_unanswered_click_are_told(room: Room) -> None:
     assert room.printed() == ["#ops  deleted: OTA Failure on a-gw-003"]
     room.workspace.note("delivery", {"id": 1, "kind": "interaction", "acked": False}, user=BOB)
     assert room.printed() == ["the bot did not answer bob's interaction"]
+
+
+def test_a_modal_is_shown_to_its_person_with_buttons_of_its_own(room: Room) -> None:
+    body = {"title": {"type": "plain_text", "text": "Redeploy"}, "blocks": [section("a-gw-003"), actions(HOLD)]}
+    room.workspace.note("view", View("V1", BOB, body, "h", "V1", errors={"reason": "too short"}).state(), user=BOB)
+    assert room.printed() == ["bob sees a modal: Redeploy", "  a-gw-003", "  [1] Hold", "  reason: too short"]
+    assert room.screen.buttons[1].ts == ""
 
 
 # what is typed
