@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 LEASE = "alarms"
 READS_LEASE = "alarms:reads"
 BATCH = 256
+YIELD_EVERY = 16
 FILE_MS = 30_000
 FILE_AGAIN_MS = 300_000
 
@@ -74,9 +75,13 @@ class AlarmFold:
         """Fold one batch; how many entries there were. Raises LeaseLost, and redis errors while the store is away."""
         entries = await self._intake.take(count=BATCH, wait_ms=wait_ms)
         LAG.set(max(0.0, self._now_ms() - entries[0].heard_ms) / 1000 if entries else 0)
-        await self._file_lists(lease)
-        if not entries:
-            return 0
+        if entries:
+            await self._fold(lease, entries)
+        if len(entries) < BATCH:  # behind a full batch wait devices that belong on the lists, too
+            await self._file_lists(lease)
+        return len(entries)
+
+    async def _fold(self, lease: Lease, entries: Sequence[Entry]) -> None:
         try:
             await self._commit(lease, entries)
         except (LeaseLost, *STORE_DOWN):
@@ -85,7 +90,6 @@ class AlarmFold:
             log.error("alarm_batch_failed", entries=len(entries), error=repr(error))
             for entry in entries:
                 await self._commit_alone(lease, entry)
-        return len(entries)
 
     async def _doubt(self, lease: Lease) -> None:
         await self.doubts.step(lease)
@@ -103,10 +107,13 @@ class AlarmFold:
             else:
                 heard.append(Heard(entry, told, self.own.did(entry.stack, entry.tenant, told)))
         board = await Board.load(self._incidents, heard)
-        for one in heard:
+        for number, one in enumerate(heard):
             board.take(one)
+            if number % YIELD_EVERY == 0:
+                await asyncio.sleep(0)  # the receiver in the same process answers in milliseconds
         for incident, before in board.changed():
             commands += self._show(board, incident, before)
+            await asyncio.sleep(0)
         for remark in board.remarks:
             commands += self._remark(remark)
         commands += board.commands(self._incidents, self._now_ms())

@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 READS = 20
 AT_ONCE = 4
 ASK_AGAIN_MS = 30_000
+LEARN_S = 600.0
+LEARN_AGAIN_S = 30.0
 
 
 class Doubts:
@@ -82,18 +84,23 @@ class OwnUsers:
         return user is not None and user == self._ids.get((stack, tenant))
 
     async def learn(self) -> bool:
-        """Ask each ThingsBoard that was not asked yet; True where all are known."""
+        """Ask each ThingsBoard; True where all answered."""
+        complete = True
         for stack in self._world.stacks.values():
             for tenant in stack.tenants.values():
-                if (stack.name, tenant.id) in self._ids:
-                    continue
                 try:
                     self._ids[stack.name, tenant.id] = await tenant.alarms.own_user_id()
                 except OutsideError as error:
                     log.warning("own_user_unknown", stack=stack.name, tenant=tenant.id, reason=error.reason)
-        return len(self._ids) == sum(len(stack.tenants) for stack in self._world.stacks.values())
+                    complete = False
+        return complete
 
     async def run(self) -> None:
-        """Ask until all are known."""
-        while not await self.learn():
-            await self._clock.sleep(30.0)
+        """Ask again now and then, since a rotated login may be another account. Runs until cancelled."""
+        while True:
+            try:
+                complete = await self.learn()
+            except Exception as error:
+                log.error("own_users_failed", error=repr(error))
+                complete = False
+            await self._clock.sleep(LEARN_S if complete else LEARN_AGAIN_S)

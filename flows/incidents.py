@@ -9,14 +9,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from core.access import Action
 from core.alarms.fold import gone
 from core.alarms.parse import Kind, Told
-from core.errors import NotFound, OutcomeUnknown, OutsideError, Refused
-from core.ids import DeviceName, IncidentId, SlackUser, Stack, Tenant
+from core.errors import NotFound, OutcomeUnknown, OutsideError
+from core.ids import IncidentId
 from core.incidents import Incident, Member
 from core.ports import Alarms, Clock
-from flows.gate import Gate, Person
+from flows.gate import Person
 from flows.world import World
 from integrations.store.audit import AuditLog
 from integrations.store.incidents import AlarmKey, Incidents
@@ -126,74 +125,6 @@ class IncidentActs:
 
     def _now_ms(self) -> int:
         return int(self._clock.now().timestamp() * 1000)
-
-
-class IncidentDesk:
-    """What people ask of incidents: found, allowed by a live yes, done, answered in words."""
-
-    def __init__(self, *, gate: Gate, world: World, incidents: Incidents, acts: IncidentActs) -> None:
-        self._gate = gate
-        self._world = world
-        self._incidents = incidents
-        self._acts = acts
-
-    async def acknowledge(self, incident_id: IncidentId, user: SlackUser) -> str:
-        """Raises Denied or OutsideError where nothing was begun."""
-        by = await self._allowed(incident_id, user, Action.ACKNOWLEDGE)
-        return _words("acknowledged", await self._acts.acknowledge(incident_id, by))
-
-    async def clear(self, incident_id: IncidentId, user: SlackUser) -> str:
-        """Raises Denied or OutsideError where nothing was begun."""
-        by = await self._allowed(incident_id, user, Action.CLEAR)
-        return _words("cleared", await self._acts.clear(incident_id, by))
-
-    async def device_of(self, incident_id: IncidentId) -> DeviceName:
-        """The one device the incident is about. Raises NotFound or Refused."""
-        incident = await self._acts.incident(incident_id)
-        if incident.grouped:
-            raise Refused(
-                f"This incident is about {len(incident.members)} devices. Nothing was done; name one device: "
-                "/cdm run <runbook> <device>."
-            )
-        device = incident.newest.device
-        if device is None:
-            raise Refused("This incident is about no device. Nothing was done.")
-        return device
-
-    async def open_in(self, tenants: frozenset[Tenant]) -> list[Incident]:
-        """The open incidents of these tenants, on every stack; at most 100 of each."""
-        return [
-            incident
-            for stack in self._world.stacks.values()
-            for tenant in sorted(tenants & stack.tenants.keys())
-            for incident in await self._incidents.open(stack.name, tenant, limit=100)
-        ]
-
-    async def alarms_of(self, stack: Stack, tenant: Tenant, device: DeviceName) -> list[str]:
-        """What goes on with a device, one plain line each."""
-        found = await self._incidents.of_device(stack, tenant, device)
-        mine = [(incident, [m for m in incident.active if m.device == device]) for incident in found]
-        return [
-            f"{max(m.severity for m in members).name} {incident.type} ({incident.phase})"
-            for incident, members in mine
-            if members
-        ]
-
-    async def _allowed(self, incident_id: IncidentId, user: SlackUser, action: Action) -> Person:
-        incident = await self._acts.incident(incident_id)
-        return await self._gate.require(user, action, frozenset({incident.tenant}), f"incident:{incident.id}")
-
-
-def _words(done: str, acted: Acted) -> str:
-    if not acted.wanted:
-        return f"Nothing was left to do: it is {done} already."
-    said = f"{acted.done} of {acted.wanted} alarms {done}" if acted.wanted > 1 else f"The alarm is {done}"
-    if not acted.done and acted.wanted == 1:
-        said = f"The alarm is not {done}"
-    gone = f" {acted.gone} no longer exist in ThingsBoard." if acted.gone else ""
-    failed = sum(acted.failed.values())
-    problem = f" {failed} failed: {acted.problem}" if failed else ""
-    return f"{said}.{gone}{problem}"
 
 
 _ACTIONS = {Kind.ACKNOWLEDGED: "acknowledge", Kind.CLEARED: "clear"}

@@ -90,7 +90,7 @@ def _single(incident: Incident, links: Mapping[str, str]) -> Message:
     rows = [
         ("Device", mono(member.shown_as, 140) + (f" {literal(_label(member), 80)}" if _label(member) else "")),
         ("Tenant", f"{literal(incident.tenant, 80)} on {literal(incident.stack, 80)}"),
-        ("Severity", severity_words(incident.severity)),
+        ("Severity", _severity(incident.severity)),
         ("State", _state_line(incident, member)),
         ("Raised", f"{at(_instant(member.created_ms))} ({ago(_instant(member.created_ms))})"),
     ]
@@ -114,7 +114,7 @@ def _grouped(incident: Incident, links: Mapping[str, str]) -> Message:
     rows = [
         ("Devices", f"{devices}: {failing} failing, {devices - failing} over"),
         ("Tenant", f"{literal(incident.tenant, 80)} on {literal(incident.stack, 80)}"),
-        ("Severity", severity_words(incident.severity)),
+        ("Severity", _severity(incident.severity)),
         ("State", _PHASE[incident.phase] + (f" ({len(acknowledged)} of {len(active)})" if acknowledged else "")),
         ("First heard", at(_instant(incident.opened_ms))),
         ("Last heard", at(_instant(incident.joined_ms))),
@@ -142,7 +142,7 @@ def _head(incident: Incident, where: str) -> str:
     name = f"*{literal(incident.type, 150)}* {where}"
     if incident.phase is Phase.CLEARED:
         return f":white_check_mark: {name}: cleared"
-    return f"{severity_words(incident.severity)}: {name}"
+    return f"{_severity(incident.severity)}: {name}"
 
 
 def _buttons(incident: Incident) -> Block:
@@ -212,7 +212,7 @@ def _ordered(incident: Incident) -> list[Member]:
     return sorted(incident.members.values(), key=lambda m: (not m.active, -m.severity, m.shown_as, m.alarm_id))
 
 
-def severity_words(severity: Severity) -> str:
+def _severity(severity: Severity) -> str:
     """The severity with its sign: never told by colour alone."""
     return f"{_SEVERITY[severity]} {severity.name}"
 

@@ -24,19 +24,18 @@ from integrations.store.leases import Command
 CLOSED_S = 30 * DAY
 MAX_PER_TENANT = 10_000
 MAX_PER_DEVICE = 50
-MAX_ACTIVE = 200_000
 DOUBTS = "cdm:alarms:doubtful"
 FILES = "cdm:incidents:files"
-_ENDS = "30 days after it is over"
+_ENDS = "30 days after it is over (reconciliation ends what ThingsBoard no longer has)"
 
 FAMILIES = (
-    Family("alarms", "cdm:alarm:*", _ENDS, CLOSED_S, MAX_ACTIVE, 128 << 10),
+    Family("alarms", "cdm:alarm:*", _ENDS, CLOSED_S, max_bytes=256 << 10),
     Family("alarms, active", "cdm:alarms:active:*", "with the alarms in it", None, max_bytes=32 << 20),
     Family("alarms to read again", DOUBTS, "when ThingsBoard was asked", None, max_bytes=32 << 20),
-    Family("incidents", "cdm:incident:*", _ENDS, CLOSED_S, MAX_ACTIVE, 2 << 20),
+    Family("incidents", "cdm:incident:*", _ENDS, CLOSED_S, max_bytes=4 << 20),
     Family("incidents, open", "cdm:incidents:open:*", "when cleared", None, max_bytes=8 << 20),
-    Family("incidents of a tenant", "cdm:incidents:all:*", _ENDS, CLOSED_S, max_bytes=2 << 20),
-    Family("incidents of a device", "cdm:incidents:device:*", _ENDS, CLOSED_S, max_bytes=16 << 10),
+    Family("incidents of a tenant", "cdm:incidents:all:*", _ENDS, CLOSED_S, MAX_PER_TENANT, 2 << 20),
+    Family("incidents of a device", "cdm:incidents:device:*", _ENDS, CLOSED_S, MAX_PER_DEVICE, 16 << 10),
     Family("last incident of a device and type", "cdm:incidents:last:*", _ENDS, CLOSED_S, max_bytes=64),
     Family("lately opened", "cdm:incidents:window:*", "an hour after the last one", HOUR, max_bytes=1 << 10),
     Family("device lists to upload", FILES, "when uploaded", None, max_bytes=1 << 20),

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 import orjson
 import structlog
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge, Histogram
 from redis.exceptions import RedisError
 
 from core.alarms.facts import AlarmReport, Severity, Source
@@ -49,6 +49,12 @@ FAMILIES = (
     Family("intake, unreadable", DEAD, "when newer ones push it out", 30 * DAY, MAX_DEAD, 64 << 20),
 )
 
+STORED = Counter("cdm_intake_stored", "Alarm messages written to the inbox and answered so")
+SECONDS = Histogram(
+    "cdm_intake_append_seconds",
+    "From the first request of a batch to all of it being on disk, per batch",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
+)
 BACKLOG = Gauge("cdm_intake_backlog_entries", "Alarm messages accepted and not folded yet, at the last append")
 
 _APPEND = """
@@ -98,12 +104,16 @@ class Dead:
     why: str
 
 
+_Waiting = tuple[float, bytes, bytes, asyncio.Future[None]]
+"""Since when (the loop's time), head, body, and who waits."""
+
+
 class Intake:
     """The inbox. Any process appends; whoever holds the lease of the fold takes."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: deque[tuple[float, bytes, bytes, asyncio.Future[None]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._flight: asyncio.Task[None] | None = None
         self._measured_at = float("-inf")
         self._full: str | None = None
@@ -150,7 +160,7 @@ class Intake:
         if len(self._waiting) >= MAX_WAITING:
             raise InDanger("too many alarms are waiting to be written")
         kept: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((loop.time(), f"{origin}\n{stack}\n{tenant}\n{heard_ms}".encode(), body, kept))
+        self._waiting.append((loop.time(), f"{origin.value}\n{stack}\n{tenant}\n{heard_ms}".encode(), body, kept))
         if self._flight is None:
             self._flight = loop.create_task(self._fly(), name="intake-append")
         await kept
@@ -159,32 +169,30 @@ class Intake:
         """Write until nobody waits. One batch at a time: what comes in meanwhile is the next one."""
         try:
             while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
-                problem: str | None = None
-                try:
-                    async with asyncio.timeout_at(batch[0][0] + APPEND_S):
-                        await self._write([part for _, head, body, _ in batch for part in (head, body)])
-                except TimeoutError:
-                    problem = f"it did not answer within {APPEND_S:.0f} s"
-                except (RedisError, OSError) as error:
-                    problem = str(error) or type(error).__name__
-                if problem is not None:
-                    log.warning("intake_append_failed", waiting=len(batch), why=problem)
-                for _, _, _, kept in batch:
-                    if kept.done():
-                        continue
-                    if problem is None:
-                        kept.set_result(None)
-                    else:
-                        kept.set_exception(InDanger(problem))
+                await self._write([self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))])
         finally:
             self._flight = None
-            for _, _, _, kept in self._waiting:
-                if not kept.done():
-                    kept.set_exception(InDanger("the bot is stopping"))
+            _settle(self._waiting, "the bot is stopping")
             self._waiting.clear()
 
-    async def _write(self, parts: list[bytes]) -> None:
+    async def _write(self, batch: list[_Waiting]) -> None:
+        problem: str | None = "the bot is stopping"
+        try:
+            async with asyncio.timeout_at(batch[0][0] + APPEND_S):
+                await self._commit([part for _, head, body, _ in batch for part in (head, body)])
+            problem = None
+            STORED.inc(len(batch))
+            SECONDS.observe(asyncio.get_running_loop().time() - batch[0][0])
+        except TimeoutError:
+            problem = f"it did not answer within {APPEND_S:.0f} s"
+        except (RedisError, OSError) as error:
+            problem = str(error) or type(error).__name__
+        finally:
+            if problem is not None:
+                log.warning("intake_append_failed", waiting=len(batch), why=problem)
+            _settle(batch, problem)
+
+    async def _commit(self, parts: list[bytes]) -> None:
         now = asyncio.get_running_loop().time()
         measure = now - self._measured_at >= MEASURED_EVERY_S
         length, size = await self._store.eval(_APPEND, 1, STREAM, b"1" if measure else b"0", *parts)
@@ -194,6 +202,17 @@ class Intake:
             self._full = None
             if length >= MAX_BACKLOG or size >= MAX_BACKLOG_BYTES:
                 self._full = f"{length} alarms wait to be processed"
+
+
+def _settle(batch: Iterable[_Waiting], problem: str | None) -> None:
+    """Answer those who still wait: kept, or not."""
+    for _, _, _, kept in batch:
+        if kept.done():
+            continue
+        if problem is None:
+            kept.set_result(None)
+        else:
+            kept.set_exception(InDanger(problem))
 
 
 def _head(entry: Entry) -> bytes:

@@ -112,21 +112,34 @@ def thingsboard_requests(count: int, secret: str) -> list[Request]:
 
 
 def alertmanager_requests(count: int) -> list[Request]:
-    """The same alarms, one per request, as Alertmanager's v2 API takes them."""
+    """The same alarms with all that they say, one per request, as Alertmanager's v2 API takes them."""
     made = []
     for n in range(count):
         labels = {
             "alertname": "OTA Failure",
             "severity": "critical",
-            "tenant": "customer-a",
+            "tenant": "5a89b3e0-e7ca-11f1-a347-8513dc0a27d7",
             "device": f"sim-device-{n:06d}",
+            "device_type": "cdm-x509",
+            "originator": str(uuid.UUID(int=n)),
             "alarm_id": str(uuid.uuid4()),
-            "device_profile": "cdm-x509",
         }
-        body = orjson.dumps([{"labels": labels, "annotations": {"data": "OTA failed: failure"}}])
+        annotations = {
+            "details": "OTA failed: failure",
+            "label": f"SIM-DEVICE-{n:06d}",
+            "status": "ACTIVE_UNACK",
+            "propagate": "false",
+        }
+        alert = {
+            "labels": labels,
+            "annotations": annotations,
+            "startsAt": "2026-11-24T05:46:48.928Z",
+            "generatorURL": "https://thingsboard.example/alarms",
+        }
+        body = orjson.dumps([alert])
         made.append(
-            b"POST /api/v2/alerts HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: */*\r\n"
-            b"Content-Type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+            b"POST /api/v2/alerts HTTP/1.1\r\nuser-agent: ReactorNetty/1.2.10\r\nhost: 127.0.0.1\r\n"
+            b"accept: */*\r\nContent-Type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
         )
     return made
 

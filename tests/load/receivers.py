@@ -38,7 +38,7 @@ class Alarm(BaseModel):
 
 
 class Envelope(BaseModel):
-    msgType: str  # noqa: N815
+    msgType: str
     metadata: dict[str, str]
     alarm: Alarm
 
@@ -85,6 +85,9 @@ async def serve(kind: str, port: int) -> None:
             http="httptools",
             loop="none",
             lifespan="off",
+            ws="none",
+            proxy_headers=False,
+            server_header=False,
             access_log=False,
             log_level="warning",
         )

@@ -17,7 +17,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from core.alarms.facts import Severity
+from core.ids import DeviceName, IncidentId, Tenant
 from core.incidents import Phase
+from flows.board import Board, Heard
 from integrations.store.connection import Store
 from integrations.store.embedded import EmbeddedStore
 from integrations.store.incidents import FAMILIES, AlarmKey
@@ -215,7 +217,7 @@ async def test_a_pointers_button_still_finds_the_group(lab: AlarmLab) -> None:
         await lab.tell(lab.raise_alarm(f"sim-device-{n:03d}"))
         await lab.folded()
     pointers = [key for key, w in (await lab.wanted()).items() if "part of" in w.message.text]
-    found = await lab.incidents.find(pointers[0].removeprefix("incident:"))  # type: ignore[arg-type]
+    found = await lab.incidents.find(IncidentId(pointers[0].removeprefix("incident:")))
     assert found is not None
     assert found.grouped
 
@@ -225,7 +227,7 @@ async def test_an_alarm_id_of_another_tenant_is_another_alarm(lab: AlarmLab) -> 
     await lab.tell(alarm)
     await lab.folded()
     held = await lab.incidents.alarms(
-        [AlarmKey(EU1, CUSTOMER_A, the(alarm)), AlarmKey(EU1, "customer-b", the(alarm))]  # type: ignore[arg-type]
+        [AlarmKey(EU1, CUSTOMER_A, the(alarm)), AlarmKey(EU1, Tenant("customer-b"), the(alarm))]
     )
     assert len(held) == 1
 
@@ -247,16 +249,14 @@ async def test_an_entry_nobody_can_read_is_shown_and_kept_as_a_dead_letter(lab: 
 async def test_an_entry_that_fails_five_times_is_buried_and_holds_up_nobody(
     lab: AlarmLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import alarms as module
+    take = Board.take
 
-    take = module.Board.take
-
-    def fails_on_one(board: Any, heard: Any) -> None:
+    def fails_on_one(board: Board, heard: Heard) -> None:
         if heard.told.report.type == "Poison":
             raise ZeroDivisionError
         take(board, heard)
 
-    monkeypatch.setattr(module.Board, "take", fails_on_one)
+    monkeypatch.setattr(Board, "take", fails_on_one)
     await lab.tell(lab.raise_alarm(kind="Poison"))
     await lab.tell(lab.raise_alarm("sim-device-002"))
     lease = await lab.lease()
@@ -382,7 +382,7 @@ async def test_a_folder_that_dies_at_any_step_leaves_nothing_double_and_nothing_
     expected = await documents(lab.store)
     deaths = 0
     for after in (False, True):
-        for dies_at in range(1, 32, 2):
+        for dies_at in range(1, 32, 3):
             await lab.store.flushdb()
             await hear_one_by_one()
             dying = DyingStore(lab.store, dies_at, after=after)
@@ -414,19 +414,38 @@ async def test_what_is_over_is_forgotten_after_30_days_and_what_goes_on_is_not(l
     assert 0 < await lab.store.ttl(f"cdm:incident:{by_phase[Phase.CLEARED].id}") <= 30 * 86_400
 
 
+async def test_indices_and_dead_letters_keep_the_newest_up_to_their_caps(
+    lab: AlarmLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("integrations.store.incidents.MAX_PER_TENANT", 4)
+    monkeypatch.setattr("integrations.store.incidents.MAX_PER_DEVICE", 2)
+    monkeypatch.setattr("integrations.store.intake.MAX_DEAD", 3)
+    for n in range(6):
+        await lab.tell(lab.raise_alarm(kind=f"Kind {n}"))
+        await lab.hear(b'{"no": %d}' % n)
+        await lab.folded()
+        await lab.clock.forward(1)
+    newest_first = [f"Kind {n}" for n in (5, 4, 3, 2)]
+    assert [i.type for i in await lab.incidents.of_tenant(EU1, CUSTOMER_A)] == newest_first
+    of_device = await lab.incidents.of_device(EU1, CUSTOMER_A, DeviceName("sim-device-001"))
+    assert [i.type for i in of_device] == newest_first[:2]
+    assert [dead.entry.body for dead in await lab.intake.dead()] == [b'{"no": 5}', b'{"no": 4}', b'{"no": 3}']
+    assert len(await lab.incidents.open(EU1, CUSTOMER_A)) == 6
+
+
 async def test_incidents_are_found_by_tenant_and_by_device(lab: AlarmLab) -> None:
     first, other = lab.raise_alarm("sim-device-001"), lab.raise_alarm("sim-device-002", "High Temperature")
     await lab.tell(first)
     await lab.tell(other)
     await lab.folded()
     assert {i.type for i in await lab.incidents.open(EU1, CUSTOMER_A)} == {"OTA Failure", "High Temperature"}
-    (mine,) = await lab.incidents.of_device(EU1, CUSTOMER_A, "sim-device-002")  # type: ignore[arg-type]
+    (mine,) = await lab.incidents.of_device(EU1, CUSTOMER_A, DeviceName("sim-device-002"))
     assert mine.type == "High Temperature"
     lab.sandbox.engine.alarms.clear(other, lab.ada)
     await lab.tell(other, isClearedAlarm="true")
     await lab.folded()
     assert [i.type for i in await lab.incidents.open(EU1, CUSTOMER_A)] == ["OTA Failure"]
-    assert await lab.incidents.of_device(EU1, CUSTOMER_A, "sim-device-002")  # type: ignore[arg-type]
+    assert await lab.incidents.of_device(EU1, CUSTOMER_A, DeviceName("sim-device-002"))
 
 
 async def test_every_key_belongs_to_a_family(lab: AlarmLab) -> None:

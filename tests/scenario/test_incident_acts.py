@@ -11,7 +11,7 @@ from core.ids import IncidentId
 from core.incidents import Phase
 from integrations.store.connection import Store
 from tests.conftest import ManualClock
-from tests.scenario.alarm_lab import AlarmLab, alarm_lab
+from tests.scenario.alarm_lab import CUSTOMER_A, EU1, AlarmLab, alarm_lab
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ async def test_a_group_is_acknowledged_as_a_whole(lab: AlarmLab) -> None:
     alarms = [lab.raise_alarm(f"sim-device-{n:03d}") for n in range(30)]
     await lab.hear(*(lab.body(alarm, isNewAlarm="true") for alarm in alarms))
     await lab.folded()
-    acted = await lab.acts.acknowledge((await lab.incidents.open("eu1", "customer-a"))[0].id, lab.person)  # type: ignore[arg-type]
+    acted = await lab.acts.acknowledge((await lab.incidents.open(EU1, CUSTOMER_A))[0].id, lab.person)
     assert acted.done == 30
     assert all(alarm.acknowledged for alarm in alarms)
 
@@ -78,13 +78,13 @@ async def test_a_partial_failure_says_how_many_and_why(lab: AlarmLab) -> None:
     await lab.folded()
     lab.server.faults.add("status", f"{alarms[0].id}/clear", status=503)
     lab.sandbox.engine.alarms.delete(alarms[1], lab.ada)
-    acted = await lab.acts.clear((await lab.incidents.open("eu1", "customer-a"))[0].id, lab.person)  # type: ignore[arg-type]
+    acted = await lab.acts.clear((await lab.incidents.open(EU1, CUSTOMER_A))[0].id, lab.person)
     assert (acted.wanted, acted.done, acted.gone, dict(acted.failed)) == (8, 6, 1, {"unavailable": 1})
     assert acted.problem
     outcome = (await lab.audit.latest(1))[0]
     assert outcome.data == {"done": 6, "gone": 1, "failed": {"unavailable": 1}}
     await lab.folded()
-    (incident,) = await lab.incidents.open("eu1", "customer-a")  # type: ignore[arg-type]
+    (incident,) = await lab.incidents.open(EU1, CUSTOMER_A)
     assert [member.alarm_id for member in incident.active] == [alarms[0].id]
 
 

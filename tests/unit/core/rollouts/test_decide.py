@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from core.rollouts.decide import Pause, Promote, SetHold
 from core.rollouts.facts import Counts, GroupStatus, RolloutStatus
 from core.rollouts.gates import Reason, Verdict
 from core.rollouts.policy import PromotionPolicy, reaches
-from core.rollouts.records import Attempt, AttemptState, DeviceState, GroupEvidence, Hold, PauseIntent
+from core.rollouts.records import Attempt, AttemptState, DeviceState, GroupEvidence, Hold, PauseIntent, PauseState
 from tests.unit.core.rollouts.cases import ADMIN, ANNA, BOT, NOW, Case, ago, claimed_devices, group, verified
 
 GOOD = Case()
@@ -23,7 +24,7 @@ def attempt(state: AttemptState, index: int = 2) -> Attempt:
     return Attempt(1, index, GroupId(100 + index), ago(900), ANNA, "7", ago(1000), BOT, state, settled_at=ago(800))
 
 
-def bent(**on_evidence: object) -> Case:
+def bent(**on_evidence: Any) -> Case:
     return GOOD.but(evidence=replace(verified(24, 25), **on_evidence))
 
 
@@ -111,8 +112,16 @@ def test_fails_and_brakes(name: str, case: Case, reason: Reason) -> None:
 def test_a_brake_is_used_once() -> None:
     failed = GOOD.first(counts=Counts(finished=20, error=5))
     assert failed.on_record(hold=Hold(ago(5), SCHEDULER, "")).decide().intent is None
-    paused_before = failed.on_rollout(status=RolloutStatus.RUNNING).on_record(pauses=(PauseIntent(NOW, SCHEDULER, ""),))
-    assert paused_before.decide().intent is None
+    running = failed.on_rollout(status=RolloutStatus.RUNNING)
+    assert running.on_record(pauses=(PauseIntent(NOW, SCHEDULER, ""),)).decide().intent is None
+    here, before = GroupId(101), GroupId(100)
+    for state, at_group, again in (
+        (PauseState.OVER, here, False),  # somebody resumed it in hawkBit: that is not fought
+        (PauseState.OVER, before, True),
+        (PauseState.VOID, here, True),  # it never took hold
+    ):
+        old = PauseIntent(ago(900), SCHEDULER, "", state, at_group)
+        assert isinstance(running.on_record(pauses=(old,)).decide().intent, Pause) is again
     assert failed.on_policy(enabled=False).decide().intent is None
 
 
@@ -185,11 +194,21 @@ def test_what_is_told_changes_with_reasons_not_with_numbers() -> None:
     assert low.decide().told == lower.decide().told != GOOD.decide().told
 
 
-def test_an_own_pause_is_over_once_the_rollout_is_seen_running_after_its_request_has_lived() -> None:
-    running = GOOD.on_rollout(status=RolloutStatus.RUNNING)
-    assert running.on_record(pauses=(PauseIntent(ago(10), ANNA, ""),)).observed().own_pause is not None
-    assert running.on_record(pauses=(PauseIntent(ago(16), ANNA, ""),)).observed().own_pause is None
-    assert GOOD.on_record(pauses=(PauseIntent(ago(9999), ANNA, ""),)).observed().own_pause is not None
+@pytest.mark.parametrize(
+    ("status", "state", "seconds", "after"),
+    [
+        (RolloutStatus.RUNNING, PauseState.SENT, 10, PauseState.SENT),  # may still take hold
+        (RolloutStatus.RUNNING, PauseState.SENT, 16, PauseState.VOID),
+        (RolloutStatus.RUNNING, PauseState.APPLIED, 16, PauseState.OVER),
+        (RolloutStatus.PAUSED, PauseState.SENT, 9999, PauseState.APPLIED),
+        (RolloutStatus.PAUSED, PauseState.OVER, 9999, PauseState.OVER),
+    ],
+)
+def test_what_became_of_an_own_pause(
+    status: RolloutStatus, state: PauseState, seconds: float, after: PauseState
+) -> None:
+    case = GOOD.on_rollout(status=status).on_record(pauses=(PauseIntent(ago(seconds), ANNA, "", state),))
+    assert case.but(agreed_for_s=0).observed().pauses[0].state is after
 
 
 @pytest.mark.parametrize(
