@@ -48,6 +48,7 @@ async def build_adapters(settings: Settings, clock: Clock, stack: AsyncExitStack
             account=section.hawkbit.username,
         )
     keycloak = settings.keycloak
+    subgroup = settings.access.role_scope == RoleScope.SUBGROUP
     roles = KeycloakRoles(
         server_url=keycloak.url,
         realm=keycloak.realm,
@@ -56,6 +57,7 @@ async def build_adapters(settings: Settings, clock: Clock, stack: AsyncExitStack
         clock=clock,
         timeout_s=keycloak.timeout_s,
         admin_role=settings.access.admin,
+        admin_subgroup=access_rules(settings).subgroup_names[Role.ADMIN] if subgroup else "",
     )
     login = KeycloakLogin(
         server_url=keycloak.url,

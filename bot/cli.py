@@ -11,6 +11,7 @@ import typer
 import uvloop
 
 from bot import logs
+from bot.commands import audit, config, doctor, slack, thingsboard
 from bot.config_file import BadConfig, check_secrets, load_settings
 from bot.secrets import SecretMissing
 from core.errors import OutsideError
@@ -21,6 +22,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="CDM ChatOps: the bot on-call engineers work with.",
 )
+
+app.add_typer(config.app, name="config")
+app.add_typer(doctor.app, name="doctor")
+app.add_typer(audit.app, name="audit")
+app.add_typer(slack.app, name="slack")
+app.add_typer(thingsboard.app, name="thingsboard")
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file.", envvar="CDM_CONFIG")]
 

@@ -10,12 +10,14 @@ import orjson
 from core.audit import GENESIS, Entry, first_break, seal
 from core.ports import Clock
 from integrations.store.connection import Store
-from integrations.store.families import DAY, Family
+from integrations.store.families import Family
 
 STREAM = "cdm:audit"
 HEAD = "cdm:audit:head"
 
-FAMILIES = (Family("audit", "cdm:audit*", "by `cdm audit trim`, never by itself", 400 * DAY, 5_000_000, 4 << 30),)
+FAMILIES = (
+    Family("audit", "cdm:audit*", "never by itself; copy it out, then delete the key", None, 5_000_000, 4 << 30),
+)
 
 _APPEND = """
 local head = redis.call('GET', KEYS[1]) or ''

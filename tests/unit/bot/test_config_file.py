@@ -61,7 +61,7 @@ def test_each_mistake_names_its_line_and_the_fix(tmp_path: Path, old: str, new: 
 
 
 def test_overlapping_wireguard_ranges_are_refused(tmp_path: Path) -> None:
-    tenant = EXAMPLE[EXAMPLE.index("      - id: customer-a") : EXAMPLE.index("promotion:")]
+    tenant = EXAMPLE[EXAMPLE.index("      - id: customer-a") : EXAMPLE.index("links:")]
     second = tenant.replace("customer-a", "customer-b").replace("10.66.1.0/24", "10.66.0.0/16")
     found = complaints(tmp_path, EXAMPLE.replace(tenant, tenant.rstrip() + "\n" + second))
     assert any("overlap" in c.problem for c in found)

@@ -1,0 +1,20 @@
+"""Every key family the store's own modules write, in one place."""
+
+from __future__ import annotations
+
+from integrations.store import audit, budgets, incidents, intake, outbox, people, replicas, rollouts, work
+from integrations.store.families import BASE_FAMILIES, Family
+
+STORE_FAMILIES: tuple[Family, ...] = (
+    *BASE_FAMILIES,
+    *audit.FAMILIES,
+    *intake.FAMILIES,
+    *incidents.FAMILIES,
+    *work.FAMILIES,
+    *people.FAMILIES,
+    *rollouts.FAMILIES,
+    *outbox.FAMILIES,
+    *budgets.FAMILIES,
+    *replicas.FAMILIES,
+)
+"""Flows keep a few keys of their own; `bot.store_survey.ALL_FAMILIES` has those too."""
