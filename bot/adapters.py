@@ -48,7 +48,7 @@ async def build_adapters(settings: Settings, clock: Clock, stack: AsyncExitStack
             account=section.hawkbit.username,
         )
     keycloak = settings.keycloak
-    subgroup = settings.access.role_scope == RoleScope.SUBGROUP
+    subgroup = RoleScope(settings.access.role_scope) is RoleScope.SUBGROUP
     roles = KeycloakRoles(
         server_url=keycloak.url,
         realm=keycloak.realm,

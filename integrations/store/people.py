@@ -12,13 +12,13 @@ from core.access import Link
 from core.ids import SlackUser, Subject, Tenant
 from core.ports import Clock
 from integrations.store.connection import Store
-from integrations.store.families import DAY, HOUR, Family
+from integrations.store.families import HOUR, Family
 
 REMEMBERED = timedelta(hours=12)
 """How old a live yes may be to still open Hold and reading (DESIGN: Hold is open to a last live yes under 12 h old)."""
 
 FAMILIES = (
-    Family("links", "cdm:link:*", "by unlinking", 3650 * DAY, 100_000, 1024),
+    Family("links", "cdm:link:*", "when linked anew", None, 100_000, 1024),
     Family("linking", "cdm:linking:*", "when the linking is done, or its minutes are over", HOUR, 10_000, 4096),
     Family("yes", "cdm:yes:*", "12 h after the last live yes", 12 * HOUR, 100_000, 4096),
 )
