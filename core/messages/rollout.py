@@ -130,8 +130,8 @@ def _buttons(view: Progress) -> list[Button]:
         found.append(Button("unhold", "Lift hold", this))
     if view.can_stop:
         text = (
-            f"Ends {view.name} for good: it cannot be resumed. Devices not started yet get nothing; the "
-            f"{_devices(view.running)} under way are asked to cancel and may still install."
+            f"Ends {view.name} for good: it cannot be resumed. Devices not started yet get nothing. Devices under way "
+            f"({view.running}) are asked to cancel and may still install."
         )
         found.append(Button("stop", "Stop", this, "danger", Confirm("Stop for good?", text, "Stop it")))
     return found

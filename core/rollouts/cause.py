@@ -24,9 +24,21 @@ class PauseCause(StrEnum):
     UNKNOWN = "unknown"
 
 
+_STOPPED = (RolloutStatus.STOPPING, RolloutStatus.STOPPED, RolloutStatus.DELETING, RolloutStatus.DELETED)
+
+
 def started_index(snapshot: Snapshot) -> int:
     """How many groups have started: the number, from 1, of the last started one; 0 where none has."""
-    return max((i for i, g in enumerate(snapshot.groups, 1) if g.status.started), default=0)
+    stopped = snapshot.rollout.status in _STOPPED
+    return max((i for i, g in enumerate(snapshot.groups, 1) if _begun(g, stopped)), default=0)
+
+
+def _begun(group: GroupFacts, stopped: bool) -> bool:
+    """A stopped rollout's groups all say `finished`, though most devices never got anything: there the counts tell."""
+    counts = group.counts
+    if stopped:
+        return counts.running + counts.finished + counts.error + counts.cancelled > 0
+    return group.status.started
 
 
 def focus(snapshot: Snapshot) -> GroupFacts | None:

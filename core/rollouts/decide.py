@@ -121,7 +121,7 @@ def observe(
     agreement = record.agreement
     if agreement is None or agreement.fingerprint != seen:
         agreement = Agreement(seen, now)
-    pauses = tuple(_still_standing(p, snapshot, policy) for p in record.pauses)
+    pauses = tuple(_seen_since(p, snapshot, policy) for p in record.pauses)
     record = replace(record, agreement=agreement, last_read_at=snapshot.read_at, pauses=pauses)
     agreed = (now - agreement.since).total_seconds() >= policy.agree_s
     return replace(
@@ -131,11 +131,15 @@ def observe(
     )
 
 
-def _still_standing(pause: PauseIntent, snapshot: Snapshot, policy: PromotionPolicy) -> PauseIntent:
-    """A pause of ours is over once the rollout is seen running after the pause could last have taken effect."""
-    over_at = pause.at + timedelta(seconds=policy.max_request_life_s)
-    if snapshot.rollout.status is RolloutStatus.RUNNING and snapshot.read_at > over_at:
-        return replace(pause, state=PauseState.VOID)
+def _seen_since(pause: PauseIntent, snapshot: Snapshot, policy: PromotionPolicy) -> PauseIntent:
+    """A pause of ours is over, or never took hold, once the rollout is seen running after its request has lived."""
+    if not pause.state.stands:
+        return pause
+    status = snapshot.rollout.status
+    if status is RolloutStatus.PAUSED:
+        return replace(pause, state=PauseState.APPLIED)
+    if status is RolloutStatus.RUNNING and snapshot.read_at > pause.at + timedelta(seconds=policy.max_request_life_s):
+        return replace(pause, state=PauseState.OVER if pause.state is PauseState.APPLIED else PauseState.VOID)
     return pause
 
 
@@ -166,10 +170,13 @@ def _reached(inputs: Inputs) -> tuple[GroupId, datetime] | None:
 
 
 def _brake(snapshot: Snapshot, record: RolloutRecord, gates: tuple[Gate, ...]) -> Intent:
+    """Once a group: who resumes it in hawkBit after the bot has paused it there is not fought."""
     reason = ", ".join(sorted({g.reason.value for g in gates if g.verdict is Verdict.FAIL}))
-    status = snapshot.rollout.status
-    if status is RolloutStatus.RUNNING and record.own_pause is None:
-        return Pause(reason)
-    if status is RolloutStatus.PAUSED and record.hold is None:
-        return SetHold(reason)
-    return None
+    status, group = snapshot.rollout.status, focus(snapshot)
+    if status is RolloutStatus.PAUSED:
+        return SetHold(reason) if record.hold is None else None
+    braked = any(
+        not p.by.person and group is not None and p.group == group.id and p.state is not PauseState.VOID
+        for p in record.pauses
+    )
+    return Pause(reason) if status is RolloutStatus.RUNNING and record.own_pause is None and not braked else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from core.ids import GroupId
 from core.rollouts.cause import PauseCause, started_index
@@ -54,18 +54,8 @@ _WORDS: Mapping[Reason, str] = {
 
 # Told first: what a person may have to act on. The rest follows in this order too.
 _URGENCY = (
-    "errors",
-    "cause",
-    "share",
-    "hold",
-    "fence",
-    "members",
-    "fresh",
-    "owner",
-    "sample",
-    "soak",
-    "agree",
-    "state",
+    *("errors", "cause", "share", "hold", "fence", "members", "fresh", "owner"),
+    *("sample", "soak", "agree", "state", "next"),
 )
 
 
@@ -144,11 +134,8 @@ def _bar(number: int, group: GroupFacts, evidence: GroupEvidence | None, record:
 
 
 def _reasons(decision: Decision) -> tuple[str, ...]:
-    order: Callable[[Gate], tuple[bool, int]] = lambda g: (  # noqa: E731
-        g.verdict is not Verdict.FAIL,
-        _URGENCY.index(g.name) if g.name in _URGENCY else len(_URGENCY),
-    )
-    return tuple(dict.fromkeys(reason_in_words(g) for g in sorted(decision.objections, key=order)))
+    first = sorted(decision.objections, key=lambda g: (g.verdict is not Verdict.FAIL, _URGENCY.index(g.name)))
+    return tuple(dict.fromkeys(reason_in_words(g) for g in first))
 
 
 def _mood(snapshot: Snapshot, record: RolloutRecord, bars: tuple[Bar, ...], decision: Decision) -> Mood:

@@ -11,8 +11,8 @@ def read_back(snapshot: Snapshot | None, attempt: Attempt, *, shown_by_now: bool
     """The attempt's state after one read, made when its request could take no effect any more (it was answered, or its
     maximum life had passed). Still open where hawkBit may yet show it. `snapshot` None: the rollout is gone.
 
-    `shown_by_now`  hawkBit has had the ticks it needs to start the group of a resumed rollout: a resume after a
-                    completion below the threshold starts it one tick later (measured on hawkBit 1.1.0)
+    `shown_by_now`  an earlier read lies some ticks back. A resume after a completion below the threshold starts the
+                    group one tick later, and one reply may still show it `scheduled` (measured on hawkBit 1.1.0)
     """
     if snapshot is None:
         return AttemptState.NOT_STARTED
@@ -26,4 +26,4 @@ def read_back(snapshot: Snapshot | None, attempt: Attempt, *, shown_by_now: bool
     untouched = (rollout.last_modified_at, rollout.last_modified_by) == (attempt.modified_at, attempt.modified_by)
     if rollout.status is RolloutStatus.PAUSED and untouched and attempt.state is AttemptState.SENT:
         return AttemptState.NOT_APPLIED
-    return AttemptState.NOT_STARTED if shown_by_now or rollout.status.terminal else attempt.state
+    return AttemptState.NOT_STARTED if shown_by_now else attempt.state

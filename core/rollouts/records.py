@@ -73,20 +73,28 @@ class GroupEvidence:
 
 class PauseState(StrEnum):
     SENT = "sent"
-    """Recorded; the answer is not known (yet)."""
+    """Recorded; whether it took hold is not known (yet)."""
     APPLIED = "applied"
+    OVER = "over"
+    """It took hold, and the rollout was resumed since."""
     VOID = "void"
-    """It never applied, or the rollout was resumed since."""
+    """It never took hold."""
+
+    @property
+    def stands(self) -> bool:
+        return self in (PauseState.SENT, PauseState.APPLIED)
 
 
 @dataclass(frozen=True, slots=True)
 class PauseIntent:
-    """The bot's own pause, written down before the call: it outranks whatever hawkBit seems to say."""
+    """The bot's own pause, written down before the call: it outranks whatever hawkBit seems to say. `group` is the last
+    started group at that time."""
 
     at: datetime
     by: Actor
     reason: str
     state: PauseState = PauseState.SENT
+    group: GroupId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +192,7 @@ class RolloutRecord:
     @property
     def own_pause(self) -> PauseIntent | None:
         """The newest pause of ours that may stand."""
-        return next((p for p in reversed(self.pauses) if p.state is not PauseState.VOID), None)
+        return next((p for p in reversed(self.pauses) if p.state.stands), None)
 
     def started(self, group: GroupId) -> bool:
         """True where an attempt of ours already started this group."""

@@ -16,7 +16,7 @@ from prometheus_client import Counter
 from core.errors import Conflict, NotAllowed, NotFound, OutsideError, RateLimited, Refused
 from core.ids import RolloutId, Stack
 from core.rollouts.actors import Actor
-from core.rollouts.cause import started_index
+from core.rollouts.cause import focus, started_index
 from core.rollouts.facts import RolloutStatus, Snapshot
 from core.rollouts.records import Hold, PauseIntent, PauseState, RolloutRecord
 from core.rollouts.views import Mood
@@ -30,6 +30,7 @@ BRAKES = Counter("cdm_rollout_brakes", "Pauses, holds and stops, by what became 
 
 _TICKS_OVER = 1.5
 _TICKS_TO_STOP = 3
+_REASON = 200
 
 
 class BrakeOutcome(StrEnum):
@@ -80,6 +81,7 @@ class Brakes:
         async with ledger.held(site, rollout, wait_s=site.policy.lease_s + 1) as held:
             if held is None:
                 return BrakeResult(BrakeOutcome.BUSY, "Somebody else is acting on this rollout. Try again in a moment.")
+            reason = reason[:_REASON]
             record = await ledger.records.record(stack, rollout)
             ref = await ledger.intent(by, action, object_of(stack, rollout), {"reason": reason})
             try:
@@ -99,7 +101,8 @@ class Brakes:
         if before.rollout.status is RolloutStatus.PAUSED:
             return await self._hold(held, site, record, by, reason)
         ledger = self._ledger
-        intent = PauseIntent(ledger.clock.now(), by, reason)
+        group = focus(before)
+        intent = PauseIntent(ledger.clock.now(), by, reason, group=group.id if group is not None else None)
         record = await ledger.write(held, site, record.with_pause(intent))
         refused: OutsideError | None = None
         unknown = False

@@ -191,7 +191,7 @@ class Promoter:
             record = await self._settler.settle(held, site, record)
         except (OutsideError, LeaseLost) as error:
             log.info("promotion_not_read_back", rollout=record.rollout, attempt=attempt.number, error=repr(error))
-        return _result(record, answered)
+        return _result(site, record, answered)
 
     async def _turned_down(
         self, held: Held, site: Site, record: RolloutRecord, attempt: Attempt, error: OutsideError
@@ -241,16 +241,18 @@ def _sending(record: RolloutRecord, attempt: Attempt, wanted: Promote) -> Rollou
 
 
 def _unsettled(site: Site, attempt: Attempt) -> PromotionResult:
-    life = site.policy.max_request_life_s
-    return PromotionResult(
-        PromotionOutcome.UNSETTLED,
-        f"Group {attempt.group_index}: hawkBit's answer did not come. It may still take effect, so nothing is sent "
-        f"again; it is read back after {life:g} s and shown in the message.",
-        attempt.number,
-    )
+    group, life = attempt.group_index, site.policy.max_request_life_s
+    if attempt.state is AttemptState.ANSWERED:
+        text = f"hawkBit resumed; group {group} starts with its next tick and is shown in the message."
+    else:
+        text = (
+            f"Group {group}: hawkBit's answer did not come. It may still take effect, so nothing is sent again; it is "
+            f"read back after {life:g} s and shown in the message."
+        )
+    return PromotionResult(PromotionOutcome.UNSETTLED, text, attempt.number)
 
 
-def _result(record: RolloutRecord, attempt: Attempt) -> PromotionResult:
+def _result(site: Site, record: RolloutRecord, attempt: Attempt) -> PromotionResult:
     now = next((a for a in record.attempts if a.number == attempt.number), attempt)
     group = now.group_index
     match now.state:
@@ -260,8 +262,7 @@ def _result(record: RolloutRecord, attempt: Attempt) -> PromotionResult:
             text = f"More than group {group} was started; the rollout's message says what was done."
             return PromotionResult(PromotionOutcome.UNEXPECTED, text, now.number)
         case AttemptState.ANSWERED | AttemptState.SENT:
-            text = f"hawkBit resumed; group {group} starts with its next tick and is shown in the message."
-            return PromotionResult(PromotionOutcome.UNSETTLED, text, now.number)
+            return _unsettled(site, now)
         case AttemptState.NOT_STARTED:
             text = f"hawkBit resumed, but group {group} did not start."
             return PromotionResult(PromotionOutcome.NOT_STARTED, text, now.number)

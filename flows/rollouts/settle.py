@@ -4,6 +4,7 @@ a resume is never sent from here."""
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeAlias
 
 import structlog
 from prometheus_client import Counter
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 PROMOTIONS = Counter("cdm_promotions", "Promotions that were sent, by what became of them", ["stack", "outcome"])
 
 _TICKS_TO_SHOW = 3
+_Key: TypeAlias = tuple[Stack, RolloutId, int]
 
 
 class Settler:
@@ -40,7 +42,8 @@ class Settler:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._unsendable: dict[tuple[Stack, RolloutId, int], float] = {}
+        self._unsendable: dict[_Key, float] = {}
+        self._first_read: dict[_Key, float] = {}
 
     def sent(self, record: RolloutRecord, attempt: Attempt) -> None:
         """The call of this attempt has just ended, whatever its answer."""
@@ -58,19 +61,23 @@ class Settler:
         if passed < life:
             return record
         snapshot = await site.snapshot(record.rollout, clock)
-        shown_by_now = passed >= life + max(_TICKS_TO_SHOW * policy.tick_s, policy.agree_s)
+        since = clock.monotonic() - self._first_read.setdefault(key, clock.monotonic())
+        shown_by_now = since >= max(_TICKS_TO_SHOW * policy.tick_s, policy.agree_s)
         state = read_back(snapshot, attempt, shown_by_now=shown_by_now)
         if state.open:
             return record
-        closed = await self._close(held, site, record, replace(attempt, state=state), snapshot)
-        self._unsendable.pop(key, None)
-        return closed
+        self._forget(key)
+        return await self._close(held, site, record, replace(attempt, state=state), snapshot)
 
     async def refused(self, held: Held, site: Site, record: RolloutRecord, attempt: Attempt, why: str) -> RolloutRecord:
         """Close an attempt that provably did nothing: it was not sent, or hawkBit refused it."""
-        self._unsendable.pop((record.stack, record.rollout, attempt.number), None)
+        self._forget((record.stack, record.rollout, attempt.number))
         closed = replace(attempt, state=AttemptState.NOT_APPLIED, detail=why)
         return await self._close(held, site, record, closed, None)
+
+    def _forget(self, key: _Key) -> None:
+        self._unsendable.pop(key, None)
+        self._first_read.pop(key, None)
 
     async def _close(
         self, held: Held, site: Site, record: RolloutRecord, attempt: Attempt, snapshot: Snapshot | None
@@ -84,7 +91,10 @@ class Settler:
             record = replace(
                 record,
                 last_promoted_at=now,
-                pauses=tuple(replace(p, state=PauseState.VOID) if p.at < attempt.at else p for p in record.pauses),
+                pauses=tuple(
+                    replace(p, state=PauseState.OVER) if p.state.stands and p.at < attempt.at else p
+                    for p in record.pauses
+                ),
             )
         again = self._pause_again(site, record, attempt, snapshot)
         if again is not None:
@@ -123,7 +133,9 @@ class Settler:
             return None
         now = self._ledger.clock.now()
         if attempt.state is AttemptState.UNEXPECTED and owned(snapshot, site.policy):
-            return PauseIntent(now, SCHEDULER, "a group started that was not meant to")
+            group = focus(snapshot)
+            reason = "a group started that was not meant to"
+            return PauseIntent(now, SCHEDULER, reason, group=group.id if group else None)
         later = record.own_pause
         if later is not None and later.at >= attempt.at:
             return PauseIntent(now, later.by, later.reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from core.errors import NotFound
 from core.ids import Channel, RolloutId, Stack, Tenant
 from core.ports import Clock, Devices, Rollouts
 from core.rollouts.facts import DistributionSet, GroupFacts, Snapshot
@@ -28,7 +29,10 @@ class Site:
     async def snapshot(self, rollout: RolloutId, clock: Clock) -> Snapshot | None:
         """Groups first, then the rollout: its status and author are what a resume is compared with, so they are newest.
         None where it is gone."""
-        groups = await self.rollouts.groups(rollout)
+        try:
+            groups = await self.rollouts.groups(rollout)
+        except NotFound:
+            return None
         facts = await self.rollouts.rollout(rollout)
         return None if facts is None else Snapshot(self.stack, facts, groups, clock.now())
 

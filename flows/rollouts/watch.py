@@ -8,10 +8,11 @@ and only if nobody changed the record meanwhile, the reading is folded in, decid
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -42,6 +43,7 @@ READ_AGE = Gauge("cdm_rollouts_read_age_seconds", "Age of the last good read of 
 DECISIONS = Counter("cdm_rollout_decisions", "Changed decisions about rollouts, by verdict", ["stack", "verdict"])
 FAILURES = Counter("cdm_rollout_watch_failures", "Rollouts that could not be read in a tick", ["stack", "reason"])
 
+_STALE_AFTER = timedelta(seconds=30)  # a message is not turned over for every read that failed
 _WITH_DEVICES = (
     RolloutStatus.READY,
     RolloutStatus.STARTING,
@@ -86,6 +88,7 @@ class RolloutWatch:
         self._slots = asyncio.Semaphore(concurrency)
         self._turn = 0
         self._away = False
+        self._failing: set[RolloutId] = set()
         self._read_at = ledger.clock.monotonic()
         READ_AGE.labels(site.stack).set_function(lambda: ledger.clock.monotonic() - self._read_at)
 
@@ -105,9 +108,9 @@ class RolloutWatch:
             self._turn = (self._turn + 1) % max(len(known), 1)
             async with asyncio.TaskGroup() as group:
                 for facts in [*known[self._turn :], *known[: self._turn]]:
-                    group.create_task(self._guarded(facts.id, self._one(facts, budget)))
+                    group.create_task(self._guarded(facts.id, partial(self._one, facts, budget)))
                 for rollout in gone:
-                    group.create_task(self._guarded(rollout, self._end(rollout)))
+                    group.create_task(self._guarded(rollout, partial(self._end, rollout)))
 
     async def _list(self) -> tuple[list[RolloutFacts], list[RolloutId]]:
         """Every rollout that goes on, then the tracked ones that ended; and those that do not exist any more."""
@@ -125,23 +128,31 @@ class RolloutWatch:
             log.warning("rollouts_left_out", stack=self._site.stack, count=len(known) - MAX_TRACKED)
         return sorted(known.values(), key=lambda f: f.id)[:MAX_TRACKED], gone
 
-    async def _guarded(self, rollout: RolloutId, work: Coroutine[Any, Any, None]) -> None:
-        """One rollout's trouble never keeps the others from being watched."""
+    async def _guarded(self, rollout: RolloutId, work: Callable[[], Awaitable[None]]) -> None:
+        """One rollout's trouble never keeps the others from being watched. Warns once, and again when it is over."""
         stack = self._site.stack
+        reason = ""
         async with self._slots:
             try:
-                await work
+                await work()
             except LeaseLost:
                 log.info("rollout_left_to_another", stack=stack, rollout=rollout)
             except OutsideError as error:
-                FAILURES.labels(stack, error.reason).inc()
-                log.warning("rollout_not_read", stack=stack, rollout=rollout, reason=error.reason)
-            except STORE_DOWN as error:
-                FAILURES.labels(stack, "store").inc()
-                log.warning("rollout_not_kept", stack=stack, rollout=rollout, error=str(error))
+                reason = error.reason
+                await self._mark_stale(rollout)
+            except STORE_DOWN:
+                reason = "store"
             except Exception:
-                FAILURES.labels(stack, "unexpected").inc()
+                reason = "unexpected"
                 log.exception("rollout_watch_failed", stack=stack, rollout=rollout)
+        if reason:
+            FAILURES.labels(stack, reason).inc()
+            if rollout not in self._failing:
+                log.warning("rollout_not_read", stack=stack, rollout=rollout, reason=reason)
+            self._failing.add(rollout)
+        elif rollout in self._failing:
+            self._failing.discard(rollout)
+            log.info("rollout_read_again", stack=stack, rollout=rollout)
 
     async def _one(self, facts: RolloutFacts, budget: Budget) -> None:
         reading = await self._read(facts, budget)
@@ -150,7 +161,8 @@ class RolloutWatch:
             return
         match decision.intent:
             case Promote(group_index=index):
-                await self._promoter.promote(self._site.stack, facts.id, index, SCHEDULER, wait_s=0.0)
+                result = await self._promoter.promote(self._site.stack, facts.id, index, SCHEDULER, wait_s=0.0)
+                log.info("rollout_promoted", rollout=facts.id, group=index, outcome=result.outcome.value)
             case Pause(reason=reason):
                 await self._brakes.pause(self._site.stack, facts.id, SCHEDULER, f"a gate failed: {reason}")
 
@@ -228,13 +240,13 @@ class RolloutWatch:
             record = replace(record, hold=Hold(now, SCHEDULER, f"a gate failed: {by_policy.intent.reason}"))
         by_person = decide(snapshot, site.policy, evidence, record, now, account=site.account, kind=ActorKind.PERSON)
         view = progress(snapshot, site.policy, record, reading.new, by_policy, by_person, reading.set_name)
-        ended = now if _over(snapshot, view.mood, site.policy.follow_ended_s, now) else None
+        over = record.open_attempt is None and _over(snapshot, view.mood, site.policy.follow_ended_s, now)
         if by_policy.told != record.told:
             action = "rollout_seen" if new_here else "decided"
             await ledger.audit.note("bot", action, object_of(site.stack, snapshot.rollout.id), by_policy.audit())
             DECISIONS.labels(site.stack, by_policy.verdict.value).inc()
             log.info("rollout_decided", stack=site.stack, rollout=snapshot.rollout.id, told=by_policy.told)
-        record = replace(record, told=by_policy.told, progress=view, ended_at=ended)
+        record = replace(record, told=by_policy.told, progress=view, ended_at=now if over else None)
         commands: list[Command] = []
         for id, found in reading.new.items():
             commands += ledger.records.save_evidence(site.stack, snapshot.rollout.id, found, reading.old[id])
@@ -247,6 +259,9 @@ class RolloutWatch:
             if held is None:
                 return
             record = await self._ledger.records.record(self._site.stack, rollout)
+            record = await self._settler.settle(held, self._site, record)
+            if record.open_attempt is not None:
+                return
             gone = with_view(replace(record, ended_at=self._ledger.clock.now()), Mood.GONE, "")
             await self._ledger.audit.note("bot", "rollout_gone", object_of(self._site.stack, rollout))
             await self._ledger.write(held, self._site, gone)
@@ -257,17 +272,20 @@ class RolloutWatch:
             self._away = True
             log.warning("hawkbit_went_away", stack=self._site.stack, reason=error.reason, text=error.user_text)
         for rollout in await self._ledger.records.tracked(self._site.stack):
-            await self._guarded(rollout, self._mark_stale(rollout))
+            await self._mark_stale(rollout)
 
     async def _mark_stale(self, rollout: RolloutId) -> None:
-        """The message says since when it is old. Once: the record remembers."""
+        """The message says since when it is old. Once: the record remembers. Not for a read that failed just now."""
         async with self._ledger.held(self._site, rollout, wait_s=0.0) as held:
             if held is None:
                 return
             record = await self._ledger.records.record(self._site.stack, rollout)
-            if not record.stale and record.progress is not None:
-                view = replace(record.progress, stale_since=record.last_read_at)
-                await self._ledger.write(held, self._site, replace(record, stale=True, progress=view))
+            read_at, view = record.last_read_at, record.progress
+            if record.stale or read_at is None or view is None or self._ledger.clock.now() - read_at < _STALE_AFTER:
+                return
+            stale = replace(record, stale=True, progress=replace(view, stale_since=read_at))
+            with contextlib.suppress(LeaseLost):
+                await self._ledger.write(held, self._site, stale)
 
     def _came_back(self) -> None:
         self._read_at = self._ledger.clock.monotonic()

@@ -35,11 +35,11 @@ from sandbox.wire import WireServer
 
 EU1, TENANT, CHANNEL = Stack("eu1"), Tenant("customer-a"), Channel("C0ROLLOUTS")
 OLD, NEW = "1.0.0", "2.0.0"
-LOOKS_TO_BOOT = 3
+LOOKS_TO_BOOT = 5
 
 
 class Fleet:
-    """Devices that install what hawkBit gives them, and boot into it at every third look at them.
+    """Devices that install what hawkBit gives them, and boot into it at the fifth look at them (and every fifth).
 
     `broken` ones fail to install. `falling_back` ones report success and then boot into the old version.
     `silent` ones never answer hawkBit.
@@ -87,17 +87,25 @@ class Fleet:
 
 
 class Freezer:
-    """Stops one bot wherever it next waits for the store or for hawkBit, as SIGSTOP would, and lets it go on."""
+    """Stops one bot wherever it next waits for the store or for hawkBit, as SIGSTOP would, and lets it go on.
+
+    `at_worst` may say, for a store write just carried out, that the bot stands still right behind it, for how long.
+    """
 
     def __init__(self) -> None:
         self._open = asyncio.Event()
         self._open.set()
+        self.at_worst: Callable[[Sequence[Any]], float] = lambda _: 0.0
+        self.hits = 0
 
-    def freeze(self) -> None:
+    @property
+    def frozen(self) -> bool:
+        return not self._open.is_set()
+
+    def freeze_for(self, seconds: float) -> None:
         self._open.clear()
-
-    def thaw(self) -> None:
-        self._open.set()
+        self.hits += 1
+        asyncio.get_running_loop().call_later(seconds, self._open.set)
 
     async def __call__(self) -> None:
         await self._open.wait()
@@ -121,6 +129,8 @@ class Freezable:
             try:
                 return await method(*args, **kwargs)
             finally:
+                if name == "eval" and (seconds := self._freezer.at_worst(args)) > 0:
+                    self._freezer.freeze_for(seconds)
                 await self._freezer()
 
         return call
@@ -158,7 +168,10 @@ class Lab:
         freezer = Freezer()
         store: Any = Freezable(self.store, freezer)
         client = HawkbitRollouts(
-            self.server.url, HawkbitAccount("bot", lambda: "bot"), HawkbitAccount("brake", lambda: "brake"), timeout_s=5.0
+            self.server.url,
+            HawkbitAccount("bot", lambda: "bot"),
+            HawkbitAccount("brake", lambda: "brake"),
+            timeout_s=5.0,
         )
         rollouts: Any = Freezable(client, freezer, sent_at_once=("resume",))
         site = Site(EU1, rollouts, {TENANT: self.fleet}, self.policy, CHANNEL, "bot")
@@ -221,7 +234,6 @@ async def lab(store: Store, clock: Clock, policy: PromotionPolicy, *, tick_s: fl
             yield made
         finally:
             for bot in made.bots:
-                bot.freezer.thaw()
                 await bot.client.aclose()
 
 

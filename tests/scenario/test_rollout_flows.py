@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import orjson
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
-from core.errors import OutcomeUnknown
 from core.ids import RolloutId, Subject
 from core.rollouts.actors import SCHEDULER, person
 from core.rollouts.policy import PromotionPolicy
@@ -55,7 +57,7 @@ class Play:
 
     async def brake(self, action: str, by: Any = ANNA) -> BrakeResult:
         """Waits inside a brake are over at once."""
-        work = asyncio.create_task(getattr(self.bot.brakes, action)(EU1, self.id, by))
+        work: asyncio.Task[BrakeResult] = asyncio.create_task(getattr(self.bot.brakes, action)(EU1, self.id, by))
         while not work.done():
             await asyncio.sleep(0.005)
             await self.clock.forward(1.0)
@@ -114,9 +116,11 @@ async def test_a_rollout_goes_through_all_its_groups_and_is_green_only_when_veri
     ] * 2
 
 
-async def test_a_claim_is_not_enough_it_waits_for_the_reboot(here: Lab, clock: ManualClock) -> None:
+async def test_a_claim_is_not_enough_it_waits_for_the_reboot(
+    here: Lab, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     play = await begin(here, clock)
-    here.fleet.device = _no_telemetry  # type: ignore[method-assign]
+    monkeypatch.setattr(here.fleet, "device", _no_telemetry)
     await play.rounds(12)
     assert play.rollout.status == "paused"
     assert play.started == [1]
@@ -142,8 +146,8 @@ async def test_a_new_rollout_is_announced_and_its_message_updated_in_place(here:
     play = await begin(here, clock)
     first = await play.message()
     assert "waiting to start" in first
-    await play.rounds(4)
-    assert "1 of" in await play.message() or "2/2 verified" in await play.message()
+    await play.rounds(8)
+    assert "2/2 verified · 2 claimed · 0 errors" in await play.message()
     assert len([k async for k in here.store.scan_iter("cdm:outbox:want:*")]) == 1
 
 
@@ -247,6 +251,24 @@ async def test_a_lost_answer_is_read_back_after_its_life_and_never_sent_again(he
     assert (play.started, resume.hits) == ([1, 2], 1)
 
 
+async def test_an_attempt_still_open_when_the_rollout_ends_is_read_back_all_the_same(
+    here: Lab, clock: ManualClock
+) -> None:
+    play = await ready(here, clock, 2, 3)
+    here.server.faults.add("lost_answer", "POST .*/resume", times=1)
+    assert (await play.promote(2)).outcome is PromotionOutcome.UNSETTLED
+    for _ in range(8):
+        here.fleet.work()
+        here.hawkbit.tick()
+        await clock.forward(0.5)
+        await play.bot.watch.tick()
+    assert (await play.view()).mood is Mood.DONE
+    assert (await here.record(play.rollout)).open_attempt is not None
+    await play.rounds(6)
+    assert (await here.record(play.rollout)).attempts[-1].state is AttemptState.STARTED
+    assert await play.bot.ledger.records.tracked(EU1) == ()
+
+
 async def test_a_lost_request_is_followed_by_a_new_numbered_attempt(here: Lab, clock: ManualClock) -> None:
     play = await ready(here, clock)
     here.server.faults.add("lost_request", "POST .*/resume", times=1)
@@ -307,8 +329,6 @@ async def test_a_resume_below_the_threshold_shows_a_tick_later(here: Lab, clock:
 
 
 async def _exclude(here: Lab, play: Play, names: list[str]) -> None:
-    from dataclasses import replace
-
     record = replace(await here.record(play.rollout), excluded=tuple(names))
     _, commands = play.bot.ledger.records.save(record)
     for command in commands:
@@ -359,11 +379,14 @@ async def test_a_pause_overtaken_by_hawkbits_scheduler_says_so(here: Lab, clock:
     here.hawkbit.pause_race = True
     play = await begin(here, clock, 4, 4, by="admin", action="NEXTGROUP")
     here.fleet.work()
-    work = asyncio.create_task(play.brake("pause"))
-    while not work.done():
-        if play.rollout.status == "paused":
-            here.hawkbit.tick()
+    work = asyncio.create_task(play.bot.brakes.pause(EU1, play.id, ANNA))
+    while not clock._sleepers:
+        assert not work.done(), "it must wait over a tick before it reads again"
         await asyncio.sleep(0.002)
+    assert play.rollout.status == "paused"
+    here.hawkbit.tick()
+    await clock.forward(3.0)
+    await asyncio.wait([work], timeout=5)
     assert play.started == [1, 2]
     assert "Group 2 had already begun to start" in (await work).text
 
@@ -410,13 +433,29 @@ async def test_hawkbit_away_is_said_with_since_when_and_taken_back(here: Lab, cl
     play = await begin(here, clock)
     await play.rounds(1)
     since = (await here.record(play.rollout)).last_read_at
-    here.server.faults.add("status", "GET", status=503)
-    await play.rounds(2)
+    away = here.server.faults.add("status", "GET", status=503)
+    await play.rounds(1)
+    assert (await play.view()).stale_since is None  # one failed read turns no message over
+    await play.rounds(11)
     view = await play.view()
     assert (view.stale_since, "hawkBit does not answer" in await play.message()) == (since, True)
+    assert away.hits > 0
     here.server.faults.clear()
     await play.rounds(1)
     assert (await play.view()).stale_since is None
+
+
+async def test_one_rollout_that_cannot_be_read_keeps_no_other_from_being_promoted(
+    here: Lab, clock: ManualClock
+) -> None:
+    bad = here.add_rollout("bad", [2, 2])
+    here.start(bad)
+    play = await begin(here, clock, 2, 2)
+    here.server.faults.add("status", f"GET .*/rollouts/{bad.id}/", status=503)
+    await play.rounds(12)
+    assert play.started == [1, 2]
+    assert here.started(bad) == [1]
+    assert (await here.record(bad)).progress.stale_since is not None
 
 
 async def test_a_deleted_rollout_is_followed_no_longer(here: Lab, clock: ManualClock) -> None:
@@ -427,29 +466,66 @@ async def test_a_deleted_rollout_is_followed_no_longer(here: Lab, clock: ManualC
     assert await play.bot.ledger.records.tracked(EU1) == ()
 
 
-async def test_a_bot_whose_lease_ended_while_it_got_ready_sends_nothing(here: Lab, clock: ManualClock) -> None:
-    """Stopped after it wrote its attempt down, continued after its lease: it must see that by itself."""
+@pytest.mark.parametrize(
+    ("limit", "passed_s", "sent"),
+    [
+        ({"lease_s": 15.0, "max_read_age_s": 1000.0}, 14.5, False),  # less left than the request may take
+        ({"lease_s": 15.0, "max_read_age_s": 1000.0}, 13.0, True),
+        ({"lease_s": 1000.0, "max_read_age_s": 0.9}, 1.0, False),  # hawkBit may have moved on since it was read
+        ({"lease_s": 1000.0, "max_read_age_s": 0.9}, 0.5, True),
+    ],
+)
+async def test_a_bot_stopped_behind_its_attempt_sees_by_itself_whether_it_may_still_send(
+    here: Lab, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, limit: dict[str, float], passed_s: float, sent: bool
+) -> None:
     play = await ready(here, clock)
-    sent = here.server.faults.add("status", "POST .*/resume", status=500)
-    write = play.bot.ledger.write
+    play.bot.watch._site.policy = replace(POLICY, **limit)  # type: ignore[arg-type]
+    resume = here.server.faults.add("status", "POST .*/resume", status=500)
+    write, written = play.bot.ledger.write, 0
 
-    async def slowly(*args: Any, **kwargs: Any) -> Any:
+    async def stopped_behind(*args: Any, **kwargs: Any) -> Any:
+        nonlocal written
         record = await write(*args, **kwargs)
-        await clock.forward(POLICY.lease_s)
+        written += 1
+        if written == 1:
+            await clock.forward(passed_s)
         return record
 
-    play.bot.ledger.write = slowly  # type: ignore[method-assign]
+    monkeypatch.setattr(play.bot.ledger, "write", stopped_behind)
+    result = await play.promote(2)
+    assert result.outcome is (PromotionOutcome.UNSETTLED if sent else PromotionOutcome.NOT_SENT)
+    assert resume.hits == int(sent)
+    assert (await here.record(play.rollout)).attempts[-1].state.open is sent
+
+
+async def test_a_suspended_machine_whose_monotonic_clock_stood_still_sends_nothing(
+    here: Lab, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = await ready(here, clock)
+    play.bot.watch._site.policy = replace(POLICY, max_read_age_s=1000.0)
+    resume = here.server.faults.add("status", "POST .*/resume", status=500)
+    write, now = play.bot.ledger.write, clock.now
+
+    async def suspended_behind(*args: Any, **kwargs: Any) -> Any:
+        record = await write(*args, **kwargs)
+        monkeypatch.setattr(clock, "now", lambda: now() + timedelta(seconds=60))
+        return record
+
+    monkeypatch.setattr(play.bot.ledger, "write", suspended_behind)
     assert (await play.promote(2)).outcome is PromotionOutcome.NOT_SENT
-    assert sent.hits == 0
+    assert resume.hits == 0
 
 
-async def test_nothing_is_sent_while_the_store_is_away(here: Lab, clock: ManualClock) -> None:
+async def test_nothing_is_sent_while_the_intent_cannot_be_written(
+    here: Lab, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     play = await ready(here, clock)
     sent = here.server.faults.add("status", "POST .*/resume", status=500)
 
     async def away(*_: Any, **__: Any) -> None:
-        raise OutcomeUnknown("the store does not answer")
+        raise RedisConnectionError("the store does not answer")
 
-    play.bot.ledger.intent = away  # type: ignore[method-assign]
-    assert (await play.promote(2)).outcome is PromotionOutcome.NOT_SENT
+    monkeypatch.setattr(play.bot.ledger, "intent", away)
+    with pytest.raises(RedisConnectionError):
+        await play.promote(2)
     assert sent.hits == 0

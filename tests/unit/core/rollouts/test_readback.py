@@ -45,6 +45,8 @@ PAUSED, RUNNING = RolloutStatus.PAUSED, RolloutStatus.RUNNING
         # the very pause we read still stands: nothing resumed it
         (case(R, S, S, status=PAUSED), SENT, False, AttemptState.NOT_APPLIED),
         (case(F, S, S, status=PAUSED), SENT, True, AttemptState.NOT_APPLIED),
+        # one reply may mix moments: it shows the group scheduled, though the rollout has ended with it
+        (case(F, S, S, status=RolloutStatus.FINISHED, modified=1), ANSWERED, False, ANSWERED),
         # an answered resume, or a touched rollout, was resumed: it may show a tick later
         (case(F, S, S, status=RUNNING, modified=1), SENT, False, SENT),
         (case(F, S, S, status=RUNNING, modified=1), ANSWERED, False, ANSWERED),
@@ -52,7 +54,8 @@ PAUSED, RUNNING = RolloutStatus.PAUSED, RolloutStatus.RUNNING
         (case(R, S, S, status=PAUSED, modified=1), SENT, False, SENT),
         (case(R, S, S, status=PAUSED, by=ADMIN), SENT, True, AttemptState.NOT_STARTED),
         # a stopped rollout's groups all say `finished`: only their counts tell which began
-        (stopped(5, 0, 0), ANSWERED, False, AttemptState.NOT_STARTED),
+        (stopped(5, 0, 0), ANSWERED, False, ANSWERED),
+        (stopped(5, 0, 0), ANSWERED, True, AttemptState.NOT_STARTED),
         (stopped(5, 3, 0), ANSWERED, False, AttemptState.STARTED),
         (stopped(5, 3, 1), SENT, False, AttemptState.UNEXPECTED),
     ],
