@@ -177,7 +177,6 @@ def build_http(settings: Settings, parts: Parts, readiness: Readiness) -> FastAP
     secret = settings.slack.signing_secret
     if settings.slack.mode == "http" and secret is not None:
         http.include_router(slack_router(parts.slack, secret.read))
-    http.mount("/webhooks/thingsboard", parts.webhook)
     return http
 
 
@@ -189,6 +188,7 @@ class WebhookSecrets:
         self._secrets: dict[tuple[Stack, Tenant], list[Secret]] = {
             (Stack(s.name), Tenant(t.id)): t.webhook_secrets for s in settings.stacks for t in s.tenants
         }
+        self._missing: set[tuple[Stack, Tenant]] = set()
         self._known = self._read()
         self._again_at = clock.monotonic() + 1
 
@@ -209,7 +209,11 @@ class WebhookSecrets:
                 try:
                     values.append(secret.read())
                 except SecretMissing as error:
-                    log.warning("webhook_secret_missing", tenant=key[1], error=str(error))
+                    if key not in self._missing:
+                        log.warning("webhook_secret_missing", tenant=key[1], error=str(error))
+                    self._missing.add(key)
+            if len(values) == len(secrets):
+                self._missing.discard(key)
             found[key] = tuple(values)
         return found
 

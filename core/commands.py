@@ -28,6 +28,11 @@ class Form:
         """True where the last argument takes any number of words (`[name=value…]`)."""
         return bool(self.arguments) and "…" in self.arguments[-1]
 
+    @property
+    def spaced(self) -> bool:
+        """True where the last argument is a name that may hold spaces, as those of rollouts do."""
+        return bool(self.arguments) and self.arguments[-1] in ("<name>", "[name]")
+
 
 FORMS: tuple[Form, ...] = (
     Form("help", ("help",), (), "this list"),
@@ -87,6 +92,9 @@ def _arguments(form: Form, given: list[str]) -> Command | NotUnderstood:
                 return NotUnderstood(f"{word!r} is not name=value", (form.usage,))
             options[name] = value
         given = given[: len(plain)]
+    if form.spaced and given:
+        before = len(form.arguments) - 1
+        given = [*given[:before], " ".join(given[before:])]
     limit = len(form.arguments) - form.rest
     if len(given) < form.needed:
         return NotUnderstood(f"{form.name} needs {form.arguments[len(given)]}", (form.usage,))
@@ -100,7 +108,9 @@ def _nearest(words: list[str]) -> NotUnderstood:
     started = [f for f in FORMS if f.name.startswith(typed) or f.words[0] == words[0].lower()]
     if started:
         started.sort(key=lambda f: -difflib.SequenceMatcher(None, typed, f.name).ratio())
-        return NotUnderstood(f"{words[0]!r} is only part of a command", tuple(f.usage for f in started))
+        whole = any(f.name.startswith(typed) for f in started)
+        problem = f"{typed!r} is only part of a command" if whole else f"there is no command {' '.join(words[:2])!r}"
+        return NotUnderstood(problem, tuple(f.usage for f in started))
     names = {f.name: f for f in FORMS} | {f.words[-1]: f for f in FORMS}
     near = difflib.get_close_matches(typed, names, n=3, cutoff=0.5) or difflib.get_close_matches(
         words[0].lower(), names, n=3, cutoff=0.5

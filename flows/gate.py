@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -11,17 +10,22 @@ import structlog
 from prometheus_client import Counter
 
 from core.access import (
+    TABLE,
     Access,
     AccessReason,
     AccessRules,
     Action,
     Authority,
+    Cell,
+    Role,
     Verdict,
     decide_access,
     tenants_of,
 )
 from core.errors import OutsideError
 from core.ids import SlackUser, Subject, Tenant
+from core.messages.answers import in_words
+from core.messages.text import literal
 from core.ports import Clock, Roles
 from integrations.store.audit import AuditLog
 from integrations.store.people import RememberedYes, Yes
@@ -49,7 +53,7 @@ class Person:
 
 
 class Denied(Exception):
-    """No. `text` says privately what is missing, why, and who can help."""
+    """No. `text` (mrkdwn) says privately what is missing, why, and who can help."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -91,18 +95,18 @@ class Gate:
             authority = await self._live(user, action, object)
         except OutsideError as error:
             if action is Action.HOLD:
-                return await self._from_memory(user, tenants, error)
+                return await self._from_memory(user, tenants, object, error)
             raise await self._denied(
                 user,
                 action,
                 object,
                 "keycloak_away",
-                f"Nothing was done: your rights cannot be checked, because {error.user_text} "
+                f"Nothing was done, because your rights cannot be checked. {_why(error)} "
                 "Until it answers again people can only look and Hold; automatic brakes go on working.",
             ) from error
         access = decide_access(action, tenants, authority, self._rules)
         if access.verdict is not Verdict.ALLOW:
-            text = await self._why_not(action, access, authority)
+            text = await self._why_not(action, tenants, access, authority)
             raise await self._denied(user, action, object, access.reason.value, text, authority.subject)
         return Person(user, authority.subject, authority.username, authority.read_at)
 
@@ -113,16 +117,17 @@ class Gate:
         except OutsideError as error:
             yes = await self._remembered.get(user)
             if yes is None or not yes.view:
-                raise await self._denied(
-                    user, Action.VIEW, "", "keycloak_away", f"Your rights cannot be checked: {error.user_text}"
-                ) from error
+                text = (
+                    f"Your rights cannot be checked. {_why(error)} Looking is open to those whose rights were "
+                    "confirmed within the last 12 hours; yours were not."
+                )
+                raise await self._denied(user, Action.VIEW, "", "keycloak_away", text) from error
             return Person(user, yes.subject, yes.username, yes.at, remembered=True), yes.view
         seen = self._where(Action.VIEW, authority)
         if not seen:
-            access = decide_access(
-                Action.VIEW, tenants_of(authority, self._rules) or self.tenants, authority, self._rules
-            )
-            text = await self._why_not(Action.VIEW, access, authority)
+            wanted = tenants_of(authority, self._rules) or self.tenants
+            access = decide_access(Action.VIEW, wanted, authority, self._rules)
+            text = await self._why_not(Action.VIEW, wanted, access, authority)
             raise await self._denied(user, Action.VIEW, "", access.reason.value, text, authority.subject)
         return Person(user, authority.subject, authority.username, authority.read_at), seen
 
@@ -169,51 +174,54 @@ class Gate:
             if decide_access(action, frozenset({t}), authority, self._rules).verdict is Verdict.ALLOW
         )
 
-    async def _from_memory(self, user: SlackUser, tenants: frozenset[Tenant], error: OutsideError) -> Person:
+    async def _from_memory(
+        self, user: SlackUser, tenants: frozenset[Tenant], object: str, error: OutsideError
+    ) -> Person:
         yes = await self._remembered.get(user)
         if yes is None or not tenants or not tenants <= yes.hold:
-            raise await self._denied(
-                user,
-                Action.HOLD,
-                "",
-                "keycloak_away",
-                f"Nothing was done: {error.user_text} Hold is open to those whose rights were confirmed within the "
-                "last 12 hours; yours were not.",
+            text = (
+                f"Nothing was done, because your rights cannot be checked. {_why(error)} Hold is open to those whose "
+                "rights were confirmed within the last 12 hours; yours were not."
             )
+            raise await self._denied(user, Action.HOLD, object, "keycloak_away", text) from error
         return Person(user, yes.subject, yes.username, yes.at, remembered=True)
 
-    async def _why_not(self, action: Action, access: Access, authority: Authority) -> str:
+    async def _why_not(self, action: Action, tenants: frozenset[Tenant], access: Access, authority: Authority) -> str:
+        what = f"*{in_words(action).capitalize()}*"
         match access.reason:
             case AccessReason.DISABLED:
                 return "Your Keycloak account is disabled. Ask an administrator."
             case AccessReason.EMAIL_UNVERIFIED:
                 return "Your e-mail address is not verified in Keycloak. Verify it there, then try again."
             case AccessReason.SECOND_PERSON:
-                return (
-                    f"*{words(action)}* needs a second person's approval. Approvals are not available yet; "
-                    "nothing was done. A role that may do it alone can do it now."
-                )
+                text = f"{what} needs a second person's approval, which is not available yet. Nothing was done."
+                alone = _least_alone(action)
+                if alone is None:
+                    return text
+                text += f" With the role `{self._rules.role_names[alone]}` it can be done alone."
+                return text + await self._helpers(tenants, authority)
             case AccessReason.NO_TENANT | AccessReason.UNKNOWN_TENANT:
                 return (
-                    f"Nothing was done: it is not known to which tenant this belongs, so *{words(action)}* would need "
-                    "the right in every tenant."
+                    f"Nothing was done: it is not known to which tenant this belongs, so {what} would need the right "
+                    "in every tenant."
                 )
             case _:
                 where = ", ".join(sorted(access.lacking)) or "any tenant"
-                text = f"*{words(action)}* needs the role `{access.missing_role}` in {where}; you do not have it there."
-                holders = await self._holders(access, authority)
-                return text + (f" Members who can help: {', '.join(holders)}." if holders else "")
+                alone = _least_alone(action)  # less would only do for a request
+                role = self._rules.role_names[alone] if alone else access.missing_role
+                text = f"{what} needs the role `{role}` in {where}; you do not have it there."
+                return text + await self._helpers(access.lacking, authority)
 
-    async def _holders(self, access: Access, authority: Authority) -> Sequence[str]:
-        """Names of members, told only to members of that tenant."""
-        own = tenants_of(authority, self._rules)
+    async def _helpers(self, tenants: frozenset[Tenant], authority: Authority) -> str:
+        """Which admins of these tenants can help, told only to members of each."""
         names: list[str] = []
-        for tenant in sorted(access.lacking & own):
+        for tenant in sorted(tenants & tenants_of(authority, self._rules)):
             try:
                 names += await self._roles.admins_of(self._rules.tenant_groups[tenant], limit=20)
             except OutsideError as error:
-                log.info("holders_not_read", tenant=tenant, reason=error.reason)
-        return [n for n in dict.fromkeys(names) if n != authority.username]
+                log.info("admins_not_read", tenant=tenant, reason=error.reason)
+        others = [literal(name, 80) for name in dict.fromkeys(names) if name != authority.username]
+        return f" Who can help: {', '.join(others[:10])}." if others else ""
 
     async def _denied(
         self, user: SlackUser, action: Action, object: str, reason: str, text: str, subject: Subject | None = None
@@ -224,6 +232,11 @@ class Gate:
         return Denied(reason, text)
 
 
-def words(action: Action) -> str:
-    """The action as a person says it."""
-    return action.value.replace("_", " ").capitalize()
+def _least_alone(action: Action) -> Role | None:
+    """The least role that may do it without anybody else, if there is one."""
+    roles = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
+    return next((role for role in roles if TABLE[action].of(role) in (Cell.CAPPED, Cell.YES)), None)
+
+
+def _why(error: OutsideError) -> str:
+    return literal(error.user_text, 500)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.access import Action
-from core.errors import NotFound
+from core.errors import NotFound, Refused
 from core.ids import DeviceName, IncidentId, SlackUser, Stack, Tenant
 from core.incidents import Incident
 from flows.gate import Gate
@@ -39,21 +39,41 @@ class IncidentDesk:
         ]
 
     async def device_of(self, id: IncidentId) -> DeviceName:
-        """The device that a run started from this incident is for: its newest failing one."""
-        device = (await self._acts.incident(id)).newest.device
-        if device is None:
+        """The one device that a run started from this incident is for. Raises NotFound or Refused."""
+        incident = await self._as_shown(id)
+        if incident.grouped:
+            raise Refused(
+                f"This incident is about {_devices(incident)}. Nothing was done; name one: /cdm run <runbook> <device>."
+            )
+        if incident.newest.device is None:
             raise NotFound("This alarm names no device, so nothing can be run on one.")
-        return device
+        return incident.newest.device
 
     async def acknowledge(self, id: IncidentId, user: SlackUser) -> str:
-        incident = await self._acts.incident(id)
+        incident = await self._as_shown(id)
         by = await self._gate.require(user, Action.ACKNOWLEDGE, frozenset({incident.tenant}), f"incident:{id}")
         return _in_words("acknowledged", await self._acts.acknowledge(id, by))
 
     async def clear(self, id: IncidentId, user: SlackUser) -> str:
-        incident = await self._acts.incident(id)
+        incident = await self._as_shown(id)
         by = await self._gate.require(user, Action.CLEAR, frozenset({incident.tenant}), f"incident:{id}")
         return _in_words("cleared", await self._acts.clear(id, by))
+
+    async def _as_shown(self, id: IncidentId) -> Incident:
+        """The incident whose message was pressed. Raises NotFound; or Refused where it has meanwhile become part of a
+        larger one, so that nothing is done to devices the person was not shown."""
+        incident = await self._acts.incident(id)
+        if incident.id != id:
+            raise Refused(
+                f"This alarm has become part of incident {incident.id}, about {_devices(incident)}. Nothing was done; "
+                "use that incident's message."
+            )
+        return incident
+
+
+def _devices(incident: Incident) -> str:
+    count = len({member.originator_id for member in incident.members.values()})
+    return "1 device" if count == 1 else f"{count} devices"
 
 
 def _in_words(what: str, acted: Acted) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from core.access import Action
-from core.errors import NotFound, OutsideError
+from core.errors import NotFound, OutsideError, Refused
 from core.ids import RolloutId, SlackUser, Stack, Tenant
-from core.rollouts.actors import Actor, person
+from core.messages.text import plain
+from core.rollouts.actors import person
 from core.rollouts.facts import RolloutFacts
 from core.rollouts.records import RolloutRecord
-from flows.gate import Gate, Person
+from flows.gate import Gate
 from flows.rollouts.brakes import Brakes
-from flows.rollouts.promote import Promoter
+from flows.rollouts.promote import Promoter, PromotionOutcome
 from flows.world import StackWorld, World
 from integrations.store.rollouts import RolloutStore
 
@@ -37,6 +38,9 @@ _NEEDS: Mapping[Verb, Action] = {
 }
 """Lifting a hold lets the scheduler promote, so it needs what promoting needs."""
 
+_TRIES, _TRY_S = 10, 0.5
+"""How often a promotion waits for whoever is acting on the rollout, and how long: rights are read for each try."""
+
 
 class RolloutOrders:
     """What people may ask of rollouts, and what they may see of them."""
@@ -49,12 +53,21 @@ class RolloutOrders:
         self._records = records
 
     async def named(self, name: str, visible: frozenset[Tenant]) -> tuple[StackWorld, RolloutFacts]:
-        """The rollout of that name that the person may see. Raises NotFound: what is not theirs does not exist."""
+        """The rollout of that name that the person may see. Raises NotFound: what is not theirs does not exist; or the
+        failure of a stack that could not be asked, where no other has it."""
+        failure: OutsideError | None = None
         for stack in self._world.stacks.values():
-            facts = await stack.rollouts.find(name)
-            if facts is not None and await self._world.tenants_of(stack, facts) & visible:
-                return stack, facts
-        raise NotFound(f"There is no rollout {name!r} in your tenants. `/cdm rollout list` shows those under way.")
+            try:
+                facts = await stack.rollouts.find(name)
+                if facts is not None and await self._world.tenants_of(stack, facts) & visible:
+                    return stack, facts
+            except OutsideError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        raise NotFound(
+            f"There is no rollout {plain(name, 100)!r} in your tenants. /cdm rollout list shows those under way."
+        )
 
     async def under_way(
         self, visible: frozenset[Tenant]
@@ -79,43 +92,55 @@ class RolloutOrders:
     ) -> str:
         """Carry out an order; what happened, in words. Raises Denied or OutsideError where nothing was begun.
 
-        `group_index` is the group that the person was shown; None (a typed command) means the next one as recorded.
+        `group_index` is the group that the person was shown; None (a typed command) means the next one as hawkBit has
+        it now.
         """
         stack = self._world.stack(stack_name)
         facts = await stack.rollouts.rollout(rollout)
         if facts is None:
             raise NotFound("This rollout does not exist in hawkBit any more.")
         tenants = await self._world.tenants_of(stack, facts)
-        object = f"rollout:{stack.name}/{rollout}"
-
-        async def allowed() -> Person:
-            return await self._gate.require(user, _NEEDS[verb], tenants, object)
-
-        who = await allowed()
-        actor = person(who.subject, who.username)
         if verb in (Verb.PROMOTE, Verb.RESUME):
-            return await self._start_next(stack.name, facts, verb, group_index, actor, allowed)
-        act = {
-            Verb.PAUSE: self._brakes.pause,
-            Verb.HOLD: self._brakes.hold,
-            Verb.UNHOLD: self._brakes.unhold,
-            Verb.STOP: self._brakes.stop,
-        }[verb]
-        result = await act(stack.name, rollout, actor)
-        note = f" (on your rights of {who.read_at:%H:%M} UTC: Keycloak does not answer)" if who.remembered else ""
-        return result.text + note
+            return await self._start_next(user, verb, stack, rollout, group_index, tenants)
+        who = await self._gate.require(user, _NEEDS[verb], tenants, _object(stack.name, rollout))
+        actor = person(who.subject, who.username)
+        match verb:
+            case Verb.HOLD if who.remembered:
+                dark = f"Keycloak does not answer; their rights are of {who.read_at:%H:%M} UTC"
+                result = await self._brakes.hold(stack.name, rollout, actor, f"held by hand ({dark})")
+                return f"{result.text} Keycloak does not answer: done on your rights of {who.read_at:%H:%M} UTC."
+            case Verb.HOLD:
+                result = await self._brakes.hold(stack.name, rollout, actor)
+            case Verb.UNHOLD:
+                result = await self._brakes.unhold(stack.name, rollout, actor)
+            case Verb.STOP:
+                result = await self._brakes.stop(stack.name, rollout, actor)
+            case _:
+                result = await self._brakes.pause(stack.name, rollout, actor)
+        return result.text
 
     async def _start_next(
         self,
-        stack: Stack,
-        facts: RolloutFacts,
+        user: SlackUser,
         verb: Verb,
+        stack: StackWorld,
+        rollout: RolloutId,
         group_index: int | None,
-        actor: Actor,
-        allowed: Callable[[], Awaitable[Person]],
+        tenants: frozenset[Tenant],
     ) -> str:
         if group_index is None:
-            record = await self._records.record(stack, facts.id)
-            group_index = (record.progress.next_number if record.progress else None) or 0
-        result = await self._promoter.promote(stack, facts.id, group_index, actor)
+            groups = await stack.rollouts.groups(rollout)
+            group_index = 1 + max((n for n, group in enumerate(groups, 1) if group.status.started), default=0)
+            if group_index > len(groups):
+                raise Refused("Every group of this rollout is started already. Nothing was done.")
+        for _ in range(_TRIES):
+            who = await self._gate.require(user, _NEEDS[verb], tenants, _object(stack.name, rollout))
+            actor = person(who.subject, who.username)
+            result = await self._promoter.promote(stack.name, rollout, group_index, actor, wait_s=_TRY_S)
+            if result.outcome is not PromotionOutcome.BUSY:
+                break
         return result.text
+
+
+def _object(stack: Stack, rollout: RolloutId) -> str:
+    return f"rollout:{stack}/{rollout}"

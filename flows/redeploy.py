@@ -42,7 +42,7 @@ async def _after_fallback(found: Found, wanted: DistributionSet) -> str:
     running, status = readings.get("sw_version"), readings.get("ota_status")
     if running is None:
         raise Refused(
-            f"hawkBit says that {device} has {wanted} already, and the device sends no `sw_version` that says "
+            f"hawkBit says that {device} has {wanted} already, and the device sends no sw_version that says "
             "otherwise. Nothing was assigned."
         )
     if running.value == wanted.version:

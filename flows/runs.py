@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -14,6 +14,7 @@ from core.access import Action
 from core.errors import Conflict, NotFound, OutsideError, Refused
 from core.ids import Channel, DeviceName, SlackUser
 from core.messages.run import SHOWN_LINES, RunState, RunView, run_message
+from core.messages.text import plain
 from core.ports import Clock
 from core.runs import CommandOutput
 from flows.gate import Denied, Gate, Person
@@ -29,6 +30,13 @@ log = structlog.get_logger(__name__)
 RUNS = Counter("cdm_runs", "Runbooks run on devices", ["runbook", "outcome"])
 
 _MARGIN_S = 60.0
+_ADVICE = {
+    "relay_unreachable": "Nothing was run on any device; whoever runs the relay must look at it.",
+    "device_offline": "Nothing was run. Check its power and its VPN, then try again.",
+    "command_timed_out": "It may be overloaded: try again in a while, or ask for less.",
+    "connection_broken": "Try again; if it breaks again, look at the device's network.",
+}
+"""What to do next, by the reason of a failure whose own text does not say it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +77,13 @@ class Runs:
         self._clock = clock
         self._redact = redactor or Redactor()
 
-    async def run(self, request: RunRequest) -> None:
-        """Raises Denied or OutsideError where nothing was begun; what happens later is told in the run's message."""
+    async def run(self, request: RunRequest) -> Channel:
+        """Where its message is. Raises Denied or OutsideError where nothing was begun; what happens later is told in
+        the message."""
         runbook = self._catalog.get(request.runbook)
         if runbook is None:
             known = ", ".join(self._catalog.names())
-            raise NotFound(f"There is no runbook {request.runbook!r}. There are: {known}.")
+            raise NotFound(f"There is no runbook {plain(request.runbook, 60)!r}. There are: {known}.")
         try:
             plan = runbook.plan(request.params)
         except BadParameter as error:
@@ -83,8 +92,9 @@ class Runs:
         found = await self._world.device(request.device, visible, ())
         action = Action.RUN_CHANGE_ONE if runbook.risk == "change" else Action.RUN_READ_ONE
         person = await self._gate.require(request.user, action, frozenset({found.tenant.id}), _object(found))
-        async with self._alone(found, plan):
+        async with self._alone(request, found, plan):
             await self._carry_out(request, runbook, plan, found, person, action)
+        return found.tenant.channel
 
     async def _carry_out(
         self, request: RunRequest, runbook: Runbook, plan: Plan, found: Found, person: Person, action: Action
@@ -114,9 +124,10 @@ class Runs:
             await self._gate.require(request.user, action, frozenset({found.tenant.id}), object)
             done = await self._perform(request, runbook, plan, found, view)
         except (OutsideError, Denied) as error:
-            text = error.text if isinstance(error, Denied) else error.user_text
-            unknown = isinstance(error, OutsideError) and error.unknown_outcome
-            done = replace(view, state=RunState.UNKNOWN if unknown else RunState.FAILED, problem=text)
+            text = error.text if isinstance(error, Denied) else _with_advice(error)
+            unknown = runbook.risk == "change" and isinstance(error, OutsideError) and error.unknown_outcome
+            state = RunState.UNKNOWN if unknown else RunState.FAILED
+            done = replace(view, state=state, problem=text, lines=self._cut_short(runbook, error))
             await self._audit.outcome(ref, person.subject, f"run:{runbook.name}", object, {"failed": error.reason})
         else:
             await self._audit.outcome(ref, person.subject, f"run:{runbook.name}", object, {"state": done.state.value})
@@ -128,7 +139,7 @@ class Runs:
             return replace(view, state=RunState.DONE, summary=await redeploy(found))
         results = await self._commands(plan, found)
         told = runbook.render(results, self._redact)
-        went_well = all(r.exit_status == 0 for r in results)
+        went_well = all(r.exit_status == 0 or r.truncated for r in results)
         long = len(told.lines) > SHOWN_LINES or len("\n".join(told.lines)) > 2500
         if long:
             name = f"{found.facts.name}-{runbook.name}-{request.id}.txt"
@@ -142,6 +153,13 @@ class Runs:
             warnings=told.warnings,
             in_file=long,
         )
+
+    def _cut_short(self, runbook: Runbook, error: Exception) -> Sequence[str]:
+        """What a command said before it was cut off, where the relay's error carries it."""
+        output = getattr(error, "output", None)
+        if not isinstance(output, CommandOutput) or not (output.stdout or output.stderr):
+            return ()
+        return runbook.render([output], self._redact).lines
 
     async def _commands(self, plan: Plan, found: Found) -> list[CommandOutput]:
         if found.stack.relay is None:
@@ -162,10 +180,12 @@ class Runs:
         return results
 
     @asynccontextmanager
-    async def _alone(self, found: Found, plan: Plan) -> AsyncIterator[None]:
-        """The device's lease: two runs on one device would disturb each other's answers."""
+    async def _alone(self, request: RunRequest, found: Found, plan: Plan) -> AsyncIterator[None]:
+        """The device's lease: two runs on one device would disturb each other's answers. A run taken up again after a
+        crash finds the lease to be its own."""
         longest = sum(step.timeout_s for step in plan.steps) + _MARGIN_S
-        async with self._leases.hold(f"device:{found.stack.name}/{found.facts.name}", longest) as lease:
+        name = f"device:{found.stack.name}/{found.facts.name}"
+        async with self._leases.hold(name, longest, holder=_key(request)) as lease:
             if lease is None:
                 raise Conflict(f"Another run is at work on {found.facts.name}. Wait for its result, then try again.")
             yield
@@ -181,6 +201,11 @@ class Runs:
                 open=not ended,
             )
         )
+
+
+def _with_advice(error: OutsideError) -> str:
+    advice = _ADVICE.get(error.reason)
+    return f"{error.user_text} {advice}" if advice else error.user_text
 
 
 def _key(request: RunRequest) -> str:

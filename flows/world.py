@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from core.devices import DeviceAddress, DeviceFacts
 from core.errors import NotFound, OutsideError, Refused
 from core.ids import Channel, DeviceName, RolloutId, Stack, Tenant
+from core.messages.text import plain
 from core.ports import Alarms, Clock, Devices, Relay, Rollouts
 from core.rollouts.facts import RolloutFacts
 
@@ -56,7 +57,7 @@ class Found:
         name = self.facts.name
         if not given:
             raise Refused(
-                f"{name} has no VPN address: ThingsBoard's server attribute `{self.stack.address_attribute}` is not "
+                f"{name} has no VPN address: ThingsBoard's server attribute {self.stack.address_attribute} is not "
                 "set. Set it (enrolment does), then try again."
             )
         try:
@@ -90,7 +91,7 @@ class World:
     def stack(self, name: str) -> StackWorld:
         found = self.stacks.get(Stack(name))
         if found is None:
-            raise NotFound(f"There is no stack {name!r} any more.")
+            raise NotFound(f"There is no stack {plain(name, 60)!r} any more. Nothing was done.")
         return found
 
     def tenant(self, stack: Stack, tenant: Tenant) -> TenantWorld:
@@ -109,7 +110,8 @@ class World:
         if len(found) > 1:
             where = ", ".join(f"{f.tenant.id} on {f.stack.name}" for f in found)
             raise Refused(
-                f"More than one tenant has a device {name} ({where}). Nothing was done; names must be unique."
+                f"More than one tenant has a device {plain(name, 80)} ({where}). Nothing was done; names must be "
+                "unique."
             )
         failed = next((a for a in answers if isinstance(a, OutsideError)), None)
         if failed is not None:
@@ -117,7 +119,9 @@ class World:
         broken = next((a for a in answers if isinstance(a, BaseException)), None)
         if broken is not None:
             raise broken
-        raise NotFound(f"There is no device {name} in your tenants. Names are exact; they are the certificate's CN.")
+        raise NotFound(
+            f"There is no device {plain(name, 80)} in your tenants. Names are exact; they are the certificate's CN."
+        )
 
     async def tenants_of(self, stack: StackWorld, rollout: RolloutFacts) -> frozenset[Tenant]:
         """The tenants whose devices the rollout covers. A device nobody knows makes it every tenant of the stack: then

@@ -16,6 +16,30 @@ from core.rollouts.facts import TargetFacts
 DEVICE_KEYS = ("sw_version", "rauc_slot", "ota_status", "ota_error")
 """The telemetry keys CDM devices send about updates."""
 
+_PHRASES: Mapping[Action, str] = {
+    Action.ONCALL: "take an on-call shift",
+    Action.RUN_READ_ONE: "run a runbook that only reads, on one device",
+    Action.RUN_READ_MANY: "run a runbook that only reads, on many devices",
+    Action.RUN_CHANGE_ONE: "run a runbook that changes one device",
+    Action.RUN_CHANGE_MANY: "run a runbook that changes many devices",
+    Action.CREATE: "create rollouts",
+    Action.EXCLUDE: "exclude devices",
+    Action.CANCEL_ACTION: "cancel actions",
+    Action.CONTINUE_FAILED: "continue past a failed gate",
+    Action.ROLLBACK: "roll back",
+    Action.OVERRIDE_FREEZE: "override a freeze",
+    Action.INVALIDATE: "invalidate a set",
+    Action.LINK_OTHERS: "link others",
+    Action.EDIT_POLICY: "edit policies",
+    Action.DELETE_ROLLOUT: "delete a rollout",
+    Action.AUDIT_VERIFY: "verify the audit log",
+}
+
+
+def in_words(action: Action) -> str:
+    """The action as a person says it."""
+    return _PHRASES.get(action, action.value)
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceView:
@@ -33,13 +57,14 @@ class DeviceView:
 
 
 def help_message() -> Message:
-    lines = [f"`{form.usage}`  {escape(form.does)}" for form in FORMS]
+    lines = [f"`{escape(form.usage)}`  {escape(form.does)}" for form in FORMS]
     return compose("What I understand:", section("\n".join(lines)))
 
 
 def not_understood(answer: NotUnderstood) -> Message:
+    head = f"Not understood: {literal(answer.problem, 300)}."
     usages = "\n".join(f"`{escape(usage)}`" for usage in answer.nearest)
-    return compose(f"Not understood: {literal(answer.problem, 300)}.", section(f"Did you mean\n{usages}"))
+    return compose(head, section(head), section(f"Did you mean\n{usages}"))
 
 
 def device_message(view: DeviceView) -> Message:
@@ -79,11 +104,10 @@ def whoami_message(authority: Authority, able: Mapping[Tenant, Sequence[Action]]
     """Who the bot takes a person for, and what they may do in each tenant."""
     head = f"You are *{literal(authority.username, 80)}* ({literal(authority.email or 'no e-mail', 120)}) in Keycloak."
     if not able:
-        return compose(
-            head, section("You have no role in any tenant here, so you may do nothing. Ask an administrator.")
-        )
-    lines = [f"*{literal(t, 60)}*: {', '.join(a.value.replace('_', ' ') for a in acts)}" for t, acts in able.items()]
-    return compose(head, section("\n".join(lines)), context(f"Read {at(authority.read_at)}."))
+        nothing = "You have no role in any tenant here, so you may do nothing. Ask an administrator."
+        return compose(head, section(head), section(nothing))
+    lines = [f"*{literal(t, 60)}*: {', '.join(map(in_words, acts))}" for t, acts in able.items()]
+    return compose(head, section(head), section("\n".join(lines)), context(f"Read {at(authority.read_at)}."))
 
 
 def runbooks_message(books: Iterable[tuple[str, str, str, str]]) -> Message:

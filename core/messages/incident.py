@@ -127,9 +127,16 @@ def _grouped(incident: Incident, links: Mapping[str, str]) -> Message:
     )
     blocks = [section(head), fields(*rows), section(shown)]
     if len(ordered) > LISTED:
-        blocks.append(section(f"and {len(ordered) - LISTED} more; all of them are in the file in the thread"))
+        blocks.append(section(f"and {len(ordered) - LISTED} more; {_in_file(incident)}"))
     notes = [*_history(incident, None), *_links(incident, None, links), mono(incident.id, 40)]
     return compose(head, *blocks, context(*notes), _buttons(incident))
+
+
+def _in_file(incident: Incident) -> str:
+    if incident.filed >= len(incident.members):
+        return "all of them are in the file in the thread"
+    known = f"the file in the thread has {incident.filed} of them, a newer one" if incident.filed else "a file"
+    return f"{known} with all {len(incident.members)} follows in the thread"
 
 
 def _pointer(incident: Incident) -> Message:

@@ -27,7 +27,9 @@ def incident_list_message(incidents: Sequence[Incident], tenants: Iterable[Tenan
             f"*{one.severity.name.capitalize()}* {literal(one.type, 80)} on {which}, {literal(one.tenant, 60)}, "
             f"{ago(opened)}{known} {mono(one.id, 40)}"
         )
-    blocks = [section("\n".join(lines[at : at + 10])) for at in range(0, len(lines), 10)]
+    count = "1 open incident" if len(incidents) == 1 else f"{len(incidents)} open incidents"
+    head = f"{count} in {where}"
+    blocks = [section(f"{head}:"), *(section("\n".join(lines[at : at + 10])) for at in range(0, len(lines), 10))]
     if len(incidents) > SHOWN:
         blocks.append(context(f"and {len(incidents) - SHOWN} more"))
-    return compose(f"{len(incidents)} open incidents in {where}", *blocks)
+    return compose(head, *blocks)

@@ -29,7 +29,7 @@ longer than lease and request life together, may send late (docs/decisions/0002-
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -96,10 +96,20 @@ class Promoter:
         self._settler = settler
 
     async def promote(
-        self, stack: Stack, rollout: RolloutId, group_index: int, by: Actor, *, wait_s: float = 5.0
+        self,
+        stack: Stack,
+        rollout: RolloutId,
+        group_index: int,
+        by: Actor,
+        *,
+        wait_s: float = 5.0,
+        still_allowed: Callable[[], Awaitable[object]] | None = None,
     ) -> PromotionResult:
         """Start the group with this number (from 1), if it is the next one and its gates pass now. Raises what the
-        store raises while it is away; hawkBit's failures are in the result."""
+        store raises while it is away; hawkBit's failures are in the result.
+
+        `still_allowed` reads a person's right once more, under the lease, before anything is decided; it raises where
+        that right is gone, and then nothing is done."""
         site = self._sites[stack]
         async with self._ledger.held(site, rollout, wait_s=wait_s) as held:
             if held is None:
@@ -107,7 +117,7 @@ class Promoter:
                     PromotionOutcome.BUSY, "Somebody is acting on this rollout right now. Look again in a moment."
                 )
             try:
-                return await self._promote(held, site, rollout, group_index, by)
+                return await self._promote(held, site, rollout, group_index, by, still_allowed)
             except LeaseLost:
                 return PromotionResult(
                     PromotionOutcome.NOT_SENT, "Nothing was sent: another process has taken over this rollout."
@@ -116,12 +126,20 @@ class Promoter:
                 return PromotionResult(PromotionOutcome.NOT_SENT, f"Nothing was started: {error.user_text}")
 
     async def _promote(
-        self, held: Held, site: Site, rollout: RolloutId, group_index: int, by: Actor
+        self,
+        held: Held,
+        site: Site,
+        rollout: RolloutId,
+        group_index: int,
+        by: Actor,
+        still_allowed: Callable[[], Awaitable[object]] | None,
     ) -> PromotionResult:
         record = await self._ledger.records.record(site.stack, rollout)
         record = await self._settler.settle(held, site, record)
         if (before := record.open_attempt) is not None:
             return _unsettled(site, before)
+        if still_allowed is not None:
+            await still_allowed()
         fresh = await self._read_and_decide(site, record, by)
         if fresh is None:
             return PromotionResult(PromotionOutcome.STALE, "This rollout does not exist in hawkBit any more.")

@@ -20,7 +20,7 @@ from core.messages.blocks import Message, compose, section
 from core.messages.incident_list import incident_list_message
 from core.messages.rollout import rollout_message
 from core.messages.rollout_list import RolloutLine, rollout_list_message
-from core.messages.text import literal, unescape
+from core.messages.text import literal, plain, unescape
 from core.rollouts.facts import RolloutFacts
 from flows.gate import Gate
 from flows.incident_desk import IncidentDesk
@@ -100,7 +100,7 @@ class Commands:
 
     async def _run(self, request: Typed, command: Command) -> list[Message]:
         runbook, device = command.args
-        await self._runs.run(
+        channel = await self._runs.run(
             RunRequest(
                 id=request.id,
                 user=request.user,
@@ -111,7 +111,7 @@ class Commands:
                 repeated=request.repeated,
             )
         )
-        return [_said(f"{literal(runbook, 60)} on {literal(device, 80)}: the result is in the tenant's channel.")]
+        return [_said(f"{literal(runbook, 60)} on {literal(device, 80)}: the result is in <#{channel}>.")]
 
     async def _alarms(self, request: Typed, command: Command) -> list[Message]:
         _, visible = await self._gate.viewer(request.user)
@@ -120,7 +120,7 @@ class Commands:
             wanted = visible & {Tenant(command.args[0])}
             if not wanted:
                 known = ", ".join(sorted(visible))
-                raise NotFound(f"There is no tenant {command.args[0]!r} among yours. Yours: {known}.")
+                raise NotFound(f"There is no tenant {plain(command.args[0], 60)!r} among yours. Yours: {known}.")
         return [incident_list_message(await self._incidents.open_in(wanted), wanted)]
 
     async def _device(self, request: Typed, command: Command) -> list[Message]:

@@ -16,7 +16,7 @@ from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
 from core.ports import Clock
-from integrations.store.connection import STORE_DOWN
+from integrations.store.connection import STORE_DOWN, StoreTimeout
 from integrations.store.work import WorkQueue
 
 log = structlog.get_logger(__name__)
@@ -24,6 +24,10 @@ log = structlog.get_logger(__name__)
 HEARD = Counter("cdm_slack_heard", "Commands and clicks heard", ["kind", "outcome"])
 
 STORE_AWAY = "Nothing was done: the bot cannot reach its store, so it takes no orders. Try again in a minute."
+STORE_SILENT = (
+    "The bot's store did not answer in time. What you asked for may still be carried out within the next minutes: "
+    "look at how things are before you ask again."
+)
 
 
 def build_app(*, client: AsyncWebClient, token: Callable[[], str], queue: WorkQueue, clock: Clock) -> AsyncApp:
@@ -42,21 +46,19 @@ def build_app(*, client: AsyncWebClient, token: Callable[[], str], queue: WorkQu
     @app.command(re.compile(r".*"))
     async def command(ack: AsyncAck, body: dict[str, Any]) -> None:
         item = {**_command(body), "heard_at": clock.now().isoformat()}
-        if not await _kept(queue, item, once=body["trigger_id"]):
-            await ack(STORE_AWAY)
-        else:
-            await ack()
+        problem = await _keep(queue, item, once=body["trigger_id"])
+        await (ack(problem) if problem else ack())
 
     @app.action(re.compile(r".*"))
     async def action(ack: AsyncAck, respond: AsyncRespond, body: dict[str, Any]) -> None:
         pressed = body["actions"][0]
         item = {**_click(body, pressed), "heard_at": clock.now().isoformat()}
-        kept = pressed.get("url") or await _kept(
-            queue, item, once=f"{body['trigger_id']}/{pressed.get('action_ts', '')}"
-        )
+        problem = None
+        if not pressed.get("url"):
+            problem = await _keep(queue, item, once=f"{body['trigger_id']}/{pressed.get('action_ts', '')}")
         await ack()
-        if not kept:  # an ack of a click cannot carry a text
-            await respond(STORE_AWAY, response_type="ephemeral", replace_original=False)
+        if problem:  # an ack of a click cannot carry a text
+            await respond(problem, response_type="ephemeral", replace_original=False)
 
     return app
 
@@ -84,16 +86,20 @@ def signed(secret: str, body: bytes, headers: Mapping[str, str]) -> bool:
     return SignatureVerifier(secret).is_valid_request(body, dict(headers))
 
 
-async def _kept(queue: WorkQueue, item: dict[str, Any], *, once: str) -> bool:
-    """False: the store is away, so nothing will come of it."""
+async def _keep(queue: WorkQueue, item: dict[str, Any], *, once: str) -> str | None:
+    """Keep it durably. What to tell the person where that did not work, or where nobody can say whether it did."""
     try:
         fresh = await queue.put(item, once=once)
+    except StoreTimeout:  # the command may lie in a frozen store's socket, to be run when it goes on
+        HEARD.labels(item["kind"], "store_silent").inc()
+        log.exception("order_perhaps_kept", kind=item["kind"])
+        return STORE_SILENT
     except STORE_DOWN:
         HEARD.labels(item["kind"], "store_away").inc()
         log.exception("order_not_kept", kind=item["kind"])
-        return False
+        return STORE_AWAY
     HEARD.labels(item["kind"], "kept" if fresh else "replay").inc()
-    return True
+    return None
 
 
 def _command(body: Mapping[str, Any]) -> dict[str, Any]:

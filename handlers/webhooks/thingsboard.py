@@ -157,7 +157,7 @@ def in_front_of(app: Any, webhook: ThingsBoardWebhook) -> Any:
     """One ASGI app of both: the webhook's path goes straight to it, past the middleware and routing of `app`."""
 
     async def front(scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(PREFIX + "/"):
+        if scope["type"] == "http" and (scope["path"] + "/").startswith(PREFIX + "/"):
             await webhook(scope, receive, send)
         else:
             await app(scope, receive, send)

@@ -95,6 +95,13 @@ class HawkbitWire:
         params: Mapping[str, str | int] | None = None,
     ) -> httpx.Response:
         write = method != "GET"
+        too_late = asyncio.get_running_loop().time() + timeout_s
+
+        async def traced(event: str, _: Any) -> None:
+            """A process that was stopped after it decided to send, and continued later, sends nothing any more."""
+            if event.endswith("send_request_headers.started") and asyncio.get_running_loop().time() > too_late:
+                raise httpx.ConnectTimeout("the time for this request was over before it was sent")
+
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await self._http.request(
@@ -104,6 +111,7 @@ class HawkbitWire:
                     json=body,
                     auth=(account.user, account.password()),
                     timeout=timeout_s,
+                    extensions={"trace": traced},
                 )
         except NEVER_SENT as error:
             raise errors.HawkbitUnavailable(

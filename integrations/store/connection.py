@@ -9,9 +9,9 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import TimeoutError as StoreTimeout
 
 from core.errors import OutsideError, Unavailable
 from integrations.store.families import SCHEMA_VERSION
@@ -20,7 +20,18 @@ Store: TypeAlias = Any
 """A `redis.asyncio.Redis` whose answers are bytes. Any to the type checker: redis-py types each answer as a union over
 sync, async, bytes and str, and a cast at every call would say less than the tests do."""
 
-STORE_DOWN = (RedisConnectionError, RedisTimeoutError)
+__all__ = [
+    "STORE_DOWN",
+    "Store",
+    "StoreTimeout",
+    "StoreUnsafe",
+    "check_schema",
+    "check_store",
+    "connect",
+    "in_danger",
+]
+
+STORE_DOWN = (RedisConnectionError, StoreTimeout)
 """What redis-py raises while the store is away."""
 
 
@@ -37,7 +48,7 @@ class _Cancellable:
             async with asyncio.timeout(bound):
                 await super().send_packed_command(command, check_health)  # type: ignore[misc]
         except TimeoutError as error:
-            raise RedisTimeoutError("the store took no command in time") from error
+            raise StoreTimeout("the store took no command in time") from error
         finally:
             self.socket_timeout = bound
 
@@ -88,6 +99,12 @@ async def check_store(store: Store) -> dict[str, str]:
     try:
         config = await _config(store, "appendonly", "appendfsync", "maxmemory-policy", "maxmemory", "save")
         info: dict[str, Any] = await store.info("server")
+    except AuthenticationError as error:
+        raise StoreUnsafe(
+            "The store refuses the bot's password, or wants one that is not given. Set store.password in cdm.yaml to "
+            "{env: NAME} or {file: path} with the right one.",
+            system="store",
+        ) from error
     except STORE_DOWN as error:
         raise Unavailable(
             f"The store does not answer ({error}). Start it, or correct store.url in cdm.yaml.", system="store"

@@ -122,9 +122,12 @@ class Leases:
         return Lease(name, token.decode(), ttl_s, asked + ttl_s, self._store, self._clock)
 
     @asynccontextmanager
-    async def hold(self, name: str, ttl_s: float) -> AsyncIterator[Lease | None]:
-        """Hold it for the block, with an owner of its own (two blocks of one process exclude each other)."""
-        own = Leases(self._store, self._clock)
+    async def hold(self, name: str, ttl_s: float, *, holder: str | None = None) -> AsyncIterator[Lease | None]:
+        """Hold it for the block, with an owner of its own: two blocks of one process exclude each other.
+
+        `holder` names the owner by what it works on, so that the same work taken up after a crash finds its own lease.
+        """
+        own = Leases(self._store, self._clock, holder)
         lease = await own.acquire(name, ttl_s)
         try:
             yield lease

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from typing import Any
 
 import pytest
+from httpcore._async.http11 import AsyncHTTP11Connection
 
 from core.errors import (
     NotAllowed,
     NotFound,
     OutcomeUnknown,
+    OutsideError,
     RateLimited,
     Refused,
     Unavailable,
@@ -94,6 +98,25 @@ async def test_a_read_that_takes_too_long_is_unavailable(bench: Bench) -> None:
     await client.aclose()
     assert isinstance(error, Unavailable)
     assert "did not answer within 0.2 s" in error.user_text
+
+
+async def test_a_process_stopped_right_before_the_send_sends_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGSTOP, in effect: the loop stands still, longer than the request may live, when only the write is left."""
+    write = AsyncHTTP11Connection.handle_async_request
+
+    async def stopped(connection: AsyncHTTP11Connection, request: Any) -> Any:
+        time.sleep(2 * SHORT_S)  # noqa: ASYNC251
+        return await write(connection, request)
+
+    await bench.client.active()  # the connection is open
+    monkeypatch.setattr(AsyncHTTP11Connection, "handle_async_request", stopped)
+    heard = bench.faults.add("status", "POST ", status=204)
+    with pytest.raises(OutsideError):
+        await bench.client.resume(RolloutId(1), timeout_s=SHORT_S)
+    await asyncio.sleep(0.05)
+    assert heard.hits == 0
 
 
 @pytest.mark.parametrize("call", [READS["active"], WRITES["resume"]])
