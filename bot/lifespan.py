@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import structlog
 import uvicorn
@@ -109,9 +110,10 @@ async def _run(
     server = _Server(build_http(settings, parts, readiness), parts, settings)
     await parts.queue.prepare()
     await server.start()
+    work = partial(parts.work.run, alone=settings.store.url is None)
     background = [
         asyncio.create_task(_forever(name, run), name=name)
-        for name, run in (("outbox", parts.worker.run), ("work", parts.work.run), ("fold", parts.fold.run))
+        for name, run in (("outbox", parts.worker.run), ("work", work), ("fold", parts.fold.run))
     ]
     ticker.start()
     if settings.slack.mode == "socket":

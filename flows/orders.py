@@ -12,9 +12,9 @@ from core.messages.text import plain
 from core.rollouts.actors import person
 from core.rollouts.facts import RolloutFacts
 from core.rollouts.records import RolloutRecord
-from flows.gate import Gate
+from flows.gate import Gate, Person
 from flows.rollouts.brakes import Brakes
-from flows.rollouts.promote import Promoter, PromotionOutcome
+from flows.rollouts.promote import Promoter
 from flows.world import StackWorld, World
 from integrations.store.rollouts import RolloutStore
 
@@ -37,9 +37,6 @@ _NEEDS: Mapping[Verb, Action] = {
     Verb.STOP: Action.STOP,
 }
 """Lifting a hold lets the scheduler promote, so it needs what promoting needs."""
-
-_TRIES, _TRY_S = 10, 0.5
-"""How often a promotion waits for whoever is acting on the rollout, and how long: rights are read for each try."""
 
 
 class RolloutOrders:
@@ -96,50 +93,61 @@ class RolloutOrders:
         it now.
         """
         stack = self._world.stack(stack_name)
-        facts = await stack.rollouts.rollout(rollout)
-        if facts is None:
-            raise NotFound("This rollout does not exist in hawkBit any more.")
-        tenants = await self._world.tenants_of(stack, facts)
-        if verb in (Verb.PROMOTE, Verb.RESUME):
-            return await self._start_next(user, verb, stack, rollout, group_index, tenants)
-        who = await self._gate.require(user, _NEEDS[verb], tenants, _object(stack.name, rollout))
+        tenants = await self._tenants(stack, rollout, verb)
+
+        async def allowed() -> Person:
+            """Asked at the click, and again under the rollout's lease, right before anything is done."""
+            return await self._gate.require(user, _NEEDS[verb], tenants, _object(stack.name, rollout))
+
+        who = await allowed()
         actor = person(who.subject, who.username)
         match verb:
+            case Verb.PROMOTE | Verb.RESUME:
+                index = await self._next_group(stack, rollout) if group_index is None else group_index
+                promoted = await self._promoter.promote(stack.name, rollout, index, actor, still_allowed=allowed)
+                return promoted.text
             case Verb.HOLD if who.remembered:
                 dark = f"Keycloak does not answer; their rights are of {who.read_at:%H:%M} UTC"
                 result = await self._brakes.hold(stack.name, rollout, actor, f"held by hand ({dark})")
                 return f"{result.text} Keycloak does not answer: done on your rights of {who.read_at:%H:%M} UTC."
             case Verb.HOLD:
-                result = await self._brakes.hold(stack.name, rollout, actor)
+                result = await self._brakes.hold(stack.name, rollout, actor, still_allowed=allowed)
             case Verb.UNHOLD:
-                result = await self._brakes.unhold(stack.name, rollout, actor)
+                result = await self._brakes.unhold(stack.name, rollout, actor, still_allowed=allowed)
             case Verb.STOP:
-                result = await self._brakes.stop(stack.name, rollout, actor)
+                result = await self._brakes.stop(stack.name, rollout, actor, still_allowed=allowed)
             case _:
-                result = await self._brakes.pause(stack.name, rollout, actor)
+                result = await self._brakes.pause(stack.name, rollout, actor, still_allowed=allowed)
         return result.text
 
-    async def _start_next(
-        self,
-        user: SlackUser,
-        verb: Verb,
-        stack: StackWorld,
-        rollout: RolloutId,
-        group_index: int | None,
-        tenants: frozenset[Tenant],
-    ) -> str:
-        if group_index is None:
-            groups = await stack.rollouts.groups(rollout)
-            group_index = 1 + max((n for n, group in enumerate(groups, 1) if group.status.started), default=0)
-            if group_index > len(groups):
-                raise Refused("Every group of this rollout is started already. Nothing was done.")
-        for _ in range(_TRIES):
-            who = await self._gate.require(user, _NEEDS[verb], tenants, _object(stack.name, rollout))
-            actor = person(who.subject, who.username)
-            result = await self._promoter.promote(stack.name, rollout, group_index, actor, wait_s=_TRY_S)
-            if result.outcome is not PromotionOutcome.BUSY:
-                break
-        return result.text
+    async def remembered(self, visible: frozenset[Tenant]) -> Sequence[RolloutRecord]:
+        """The rollouts followed, as last seen, of the stacks all of whose tenants the person may see: for when hawkBit
+        does not answer, and nobody can say which tenants a rollout covers."""
+        found = []
+        for stack in self._world.stacks.values():
+            if stack.tenants.keys() <= visible:
+                for rollout in await self._records.tracked(stack.name):
+                    found.append(await self._records.record(stack.name, rollout))
+        return found
+
+    async def _tenants(self, stack: StackWorld, rollout: RolloutId, verb: Verb) -> frozenset[Tenant]:
+        """Where the right is needed. A hold is the bot's own and needs no hawkBit: without it, the right everywhere."""
+        try:
+            facts = await stack.rollouts.rollout(rollout)
+            if facts is None:
+                raise NotFound("This rollout does not exist in hawkBit any more.")
+            return await self._world.tenants_of(stack, facts)
+        except OutsideError as error:
+            if verb is Verb.HOLD and not isinstance(error, NotFound):
+                return frozenset(stack.tenants)
+            raise
+
+    async def _next_group(self, stack: StackWorld, rollout: RolloutId) -> int:
+        groups = await stack.rollouts.groups(rollout)
+        index = 1 + max((n for n, group in enumerate(groups, 1) if group.status.started), default=0)
+        if index > len(groups):
+            raise Refused("Every group of this rollout is started already. Nothing was done.")
+        return index
 
 
 def _object(stack: Stack, rollout: RolloutId) -> str:

@@ -98,7 +98,9 @@ def _line(one: Bar) -> str:
 
 def _notes(view: Progress) -> list[str]:
     notes = []
-    if not view.owned:
+    if not view.owned and view.pauses:
+        notes.append("Made by an account that is not in promotion.owners: a person promotes this one.")
+    elif not view.owned:
         notes.append("hawkBit promotes this one itself, also below the threshold once a group has completed.")
     elif not view.auto:
         notes.append("A person promotes this one: automatic promotion is off.")

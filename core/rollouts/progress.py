@@ -93,6 +93,7 @@ def progress(
         mood=_mood(snapshot, record, bars, decision),
         owned=ours,
         auto=ours and policy.enabled,
+        pauses=all(group.pauses for group in snapshot.groups),
         bars=bars,
         reasons=() if not live else _reasons(decision),
         next_number=nexts,

@@ -49,6 +49,7 @@ class Bar:
 class Progress:
     """The view model of one rollout. `reasons` say in words what it waits for, most important first.
 
+    `pauses`: every group carries success action PAUSE, so hawkBit starts none by itself.
     `next_number`, `next_total`: the group a promotion would start; None/0 where there is none. `can_*` say which
     buttons the state permits.
     """
@@ -73,3 +74,4 @@ class Progress:
     running: int
     read_at: datetime
     stale_since: datetime | None = None
+    pauses: bool = False

@@ -21,6 +21,7 @@ from core.rollouts.facts import RolloutStatus, Snapshot
 from core.rollouts.records import Hold, PauseIntent, PauseState, RolloutRecord
 from core.rollouts.views import Mood
 from flows.rollouts.ledger import Held, Ledger, object_of, with_view
+from flows.rollouts.promote import StillAllowed
 from flows.rollouts.site import Site
 from integrations.store.leases import LeaseLost
 
@@ -60,27 +61,45 @@ class Brakes:
         self._sites = sites
         self._ledger = ledger
 
-    async def pause(self, stack: Stack, rollout: RolloutId, by: Actor, reason: str = "") -> BrakeResult:
+    async def pause(
+        self, stack: Stack, rollout: RolloutId, by: Actor, reason: str = "", *, still_allowed: StillAllowed = None
+    ) -> BrakeResult:
         """Ask hawkBit to pause. A rollout that is paused already gets the bot's own hold instead."""
-        return await self._under_lease("pause", stack, rollout, by, reason or "paused by hand")
+        return await self._under_lease("pause", stack, rollout, by, reason or "paused by hand", still_allowed)
 
-    async def hold(self, stack: Stack, rollout: RolloutId, by: Actor, reason: str = "") -> BrakeResult:
+    async def hold(
+        self, stack: Stack, rollout: RolloutId, by: Actor, reason: str = "", *, still_allowed: StillAllowed = None
+    ) -> BrakeResult:
         """Block promotion by the bot. Changes nothing in hawkBit: others can still resume it there."""
-        return await self._under_lease("hold", stack, rollout, by, reason or "held by hand")
+        return await self._under_lease("hold", stack, rollout, by, reason or "held by hand", still_allowed)
 
-    async def unhold(self, stack: Stack, rollout: RolloutId, by: Actor) -> BrakeResult:
-        return await self._under_lease("unhold", stack, rollout, by, "")
+    async def unhold(
+        self, stack: Stack, rollout: RolloutId, by: Actor, *, still_allowed: StillAllowed = None
+    ) -> BrakeResult:
+        return await self._under_lease("unhold", stack, rollout, by, "", still_allowed)
 
-    async def stop(self, stack: Stack, rollout: RolloutId, by: Actor, reason: str = "") -> BrakeResult:
+    async def stop(
+        self, stack: Stack, rollout: RolloutId, by: Actor, reason: str = "", *, still_allowed: StillAllowed = None
+    ) -> BrakeResult:
         """End it for good, by the brake account."""
-        return await self._under_lease("stop", stack, rollout, by, reason)
+        return await self._under_lease("stop", stack, rollout, by, reason, still_allowed)
 
-    async def _under_lease(self, action: str, stack: Stack, rollout: RolloutId, by: Actor, reason: str) -> BrakeResult:
+    async def _under_lease(
+        self,
+        action: str,
+        stack: Stack,
+        rollout: RolloutId,
+        by: Actor,
+        reason: str,
+        still_allowed: StillAllowed,
+    ) -> BrakeResult:
         site, ledger = self._sites[stack], self._ledger
         acts = {"pause": self._pause, "hold": self._hold, "unhold": self._unhold, "stop": self._stop}
         async with ledger.held(site, rollout, wait_s=site.policy.lease_s + 1) as held:
             if held is None:
                 return BrakeResult(BrakeOutcome.BUSY, "Somebody else is acting on this rollout. Try again in a moment.")
+            if still_allowed is not None:
+                await still_allowed()
             reason = reason[:_REASON]
             record = await ledger.records.record(stack, rollout)
             ref = await ledger.intent(by, action, object_of(stack, rollout), {"reason": reason})

@@ -32,6 +32,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TypeAlias
 
 import structlog
 
@@ -54,6 +55,10 @@ log = structlog.get_logger(__name__)
 
 _PROVEN_NOT_APPLIED = (Refused, NotAllowed, NotFound, RateLimited)
 """hawkBit read the request and said no. Everything else may still be applied."""
+
+
+StillAllowed: TypeAlias = Callable[[], Awaitable[object]] | None
+"""Reads a person's right once more, under the lease; raises where it is gone. None: nobody has to be asked."""
 
 
 class PromotionOutcome(StrEnum):
@@ -103,7 +108,7 @@ class Promoter:
         by: Actor,
         *,
         wait_s: float = 5.0,
-        still_allowed: Callable[[], Awaitable[object]] | None = None,
+        still_allowed: StillAllowed = None,
     ) -> PromotionResult:
         """Start the group with this number (from 1), if it is the next one and its gates pass now. Raises what the
         store raises while it is away; hawkBit's failures are in the result.
@@ -132,7 +137,7 @@ class Promoter:
         rollout: RolloutId,
         group_index: int,
         by: Actor,
-        still_allowed: Callable[[], Awaitable[object]] | None,
+        still_allowed: StillAllowed,
     ) -> PromotionResult:
         record = await self._ledger.records.record(site.stack, rollout)
         record = await self._settler.settle(held, site, record)

@@ -174,6 +174,9 @@ class Commands:
                 answers.append(rollout_message(record.progress))
             else:
                 answers.append(_said(f"{literal(facts.name, 100)}: {facts.status.value}; not watched by the bot yet."))
+        if missing:
+            records = await self._orders.remembered(visible)
+            answers += [rollout_message(r.progress) for r in records if r.progress is not None][:SHOWN_ROLLOUTS]
         if missing or len(found) > SHOWN_ROLLOUTS or not found:
             lines = [
                 RolloutLine(s.name, f.name, f.status.value, f.counts.finished, f.counts.error, f.total)

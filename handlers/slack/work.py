@@ -51,10 +51,18 @@ class WorkLoop:
         self._max_age = timedelta(seconds=max_age_s)
         self._room = asyncio.Semaphore(parallel)
         self._running: set[asyncio.Task[None]] = set()
+        self._began = False
 
-    async def run(self) -> None:
-        """Until cancelled. Then what is being worked on is finished, within the caller's patience (`drain`)."""
+    async def run(self, *, alone: bool = False) -> None:
+        """Until cancelled. Then what is being worked on is finished, within the caller's patience (`drain`).
+
+        `alone`: nobody else uses the store, so what an earlier life of this process left is taken up at once.
+        """
         await self._queue.prepare()
+        if alone and not self._began:
+            for item in await self._queue.reclaim(idle_ms=0):
+                await self._begin(item)
+        self._began = True
         reclaim_at = 0.0
         while True:
             try:
