@@ -160,24 +160,32 @@ class Releases:
         assert [group.total for group in made.groups] == sizes
         return made
 
-    def starts(self, rollout: Rollout) -> list[GroupStart]:
-        """Every group of it that hawkBit began, in order, by hawkBit's own log."""
-        return [start for start in self.world.hawkbit.starts if start.rollout == rollout.id]
+    def starts(self) -> dict[int, list[GroupStart]]:
+        """By rollout, every group that hawkBit began, in order, by hawkBit's own log."""
+        found: dict[int, list[GroupStart]] = {rollout.id: [] for rollout in self.all}
+        for start in self.world.hawkbit.starts:
+            found[start.rollout].append(start)
+        return found
 
     def past_a_gate(self) -> list[str]:
         """Groups that began before 95 % of the group before them had finished, and had told that they run the new
         version."""
-        found = []
+        found, starts = [], self.starts()
         for rollout in self.all:
-            for start in self.starts(rollout)[1:]:
+            for start in starts[rollout.id][1:]:
                 before = [self.fleet.devices[t.controller_id] for t in rollout.groups[start.index - 1].members]
                 proven = sum(max(d.finished_at, d.told_new_at) * 1000 < start.at + 1 for d in before)
                 if proven * 100 < 95 * len(before):
                     found.append(f"{rollout.name}: group {start.index + 1} after {proven} of {len(before)}")
         return found
 
-    def messages(self, rollout: Rollout) -> list[Message]:
-        return [message for message in self.shown() if f"*{rollout.name}*" in message.text]
+    def messages(self) -> dict[str, list[Message]]:
+        """By the name of the rollout, what stands in the channel of it, replies left out."""
+        found: dict[str, list[Message]] = {rollout.name: [] for rollout in self.all}
+        for message in self.shown():
+            name = message.text.split("*")[1:2]
+            found[name[0]].append(message)
+        return found
 
     def alarms(self) -> list[str]:
         """What the bots cry out in the threads: a group started that nobody meant to start."""

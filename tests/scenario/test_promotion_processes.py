@@ -108,8 +108,10 @@ class Crowd:
         people, waiting = self.releases.world.slack.people, self.releases.fleet.waiting
         while True:
             await asyncio.sleep(0.1)
-            for rollout in [r for r in self.releases.paused if r.id in waiting]:
-                for message in [m for m in self.releases.messages(rollout) if "pause" in buttons(m)]:
+            names = [rollout.name for rollout in self.releases.paused if rollout.id in waiting]
+            shown = self.releases.messages() if names else {}
+            for name in names:
+                for message in [m for m in shown[name] if "pause" in buttons(m)]:
                     self.did["pause"] += 1
                     await people.click(user, ROLLOUTS, message.ts, "pause")
 
@@ -202,8 +204,7 @@ async def test_p2_one_decision_starts_one_group_across_two_processes(embedded: E
         assert all(hits.values()), hits
         assert chaos.killed == 1
         assert chaos.stopped >= 3
-        for rollout in releases.all:
-            assert len(releases.messages(rollout)) == 1, [message.text for message in releases.messages(rollout)]
+        assert {name: len(messages) for name, messages in releases.messages().items() if len(messages) != 1} == {}
 
 
 # what is waited for
@@ -229,11 +230,11 @@ def prepared(store: Store, releases: Releases) -> Callable[[], Awaitable[bool]]:
 
 def unended(releases: Releases) -> list[str]:
     """How far each good rollout came that is not shown as finished and verified."""
-    lines = []
+    lines, messages = [], releases.messages()
     for rollout in releases.good:
-        shown = " | ".join(message.text for message in releases.messages(rollout))
+        shown = " | ".join(message.text for message in messages[rollout.name])
         if "finished and verified" not in shown:
-            lines.append(f"{rollout.name}: {len(releases.starts(rollout))} groups, {shown}")
+            lines.append(f"{rollout.name}: {shown}")
     return lines
 
 
@@ -249,7 +250,7 @@ def settled(store: Store, releases: Releases) -> Callable[[], Awaitable[bool]]:
 
 def check_starts(releases: Releases, rollout: Rollout, record: RolloutRecord) -> None:
     """By hawkBit's own log: none lost, none doubled, none out of order, each by the attempt that was meant for it."""
-    starts = releases.starts(rollout)
+    starts = releases.starts()[rollout.id]
     good = rollout in releases.good
     assert [start.index for start in starts] == list(range(GROUPS if good else 2)), rollout.name
     assert [(start.by, start.user) for start in starts[1:]] == [("resume", BOT)] * (len(starts) - 1), rollout.name
@@ -285,8 +286,8 @@ def check_audit(releases: Releases, entries: Sequence[Entry], killed: int) -> No
     told = Counter(intents[ref].object for ref, states in outcomes.items() if "started" in states)
     begun = Counter(
         f"rollout:{STACK}/{start.rollout}/group:{start.index + 1}"
-        for rollout in releases.all
-        for start in releases.starts(rollout)[1:]
+        for starts in releases.starts().values()
+        for start in starts[1:]
     )
     assert told == begun
     assert [ref for ref, states in outcomes.items() if "started" in states and len(states) > 1] == []

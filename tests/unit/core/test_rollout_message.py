@@ -119,9 +119,12 @@ def test_finished_is_not_green_until_verified(states: list[DeviceState], mood: M
 
 
 def test_rollouts_of_others_say_who_promotes_them() -> None:
-    shown = rollout_message(view(GOOD.on_rollout(created_by="ci", last_modified_by="ci")))
-    assert "hawkBit promotes this one itself, also below the threshold" in shown.text
+    others = view(GOOD.on_rollout(created_by="ci", last_modified_by="ci"))
+    shown = rollout_message(others)
+    assert "a person promotes this one" in shown.text
     assert "promote" in buttons(shown)
+    going_on = rollout_message(replace(others, pauses=False))
+    assert "hawkBit promotes this one itself, also below the threshold" in going_on.text
 
 
 def test_stale_data_is_marked_and_cannot_be_clicked_on() -> None:
