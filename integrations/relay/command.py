@@ -49,9 +49,7 @@ async def run_command(
     process: asyncssh.SSHClientProcess[bytes] | None = None
     try:
         async with asyncio.timeout(timeout_s):
-            process = await conn.create_process(
-                shlex.join(argv), encoding=None, stdin=asyncssh.DEVNULL, request_pty=False, window=4 * CHUNK
-            )
+            process = await _started(conn, argv)
             await asyncio.gather(
                 _read(process.stdout, 0, gathered, process), _read(process.stderr, 1, gathered, process)
             )
@@ -74,6 +72,23 @@ async def run_command(
     if process.returncode is None:
         raise _broken(name, gathered)
     return gathered.output(process.exit_status if process.exit_signal is None else None)
+
+
+async def _started(conn: asyncssh.SSHClientConnection, argv: Sequence[str]) -> asyncssh.SSHClientProcess[bytes]:
+    """The remote command, started. Cancelled while the device has begun it and its answer is still under way, the
+    command is killed all the same."""
+    starting = asyncio.ensure_future(
+        conn.create_process(
+            shlex.join(argv), encoding=None, stdin=asyncssh.DEVNULL, request_pty=False, window=4 * CHUNK
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(TimeoutError, OSError, asyncssh.Error):
+            async with asyncio.timeout(CLOSE_S):
+                kill(await starting)
+        raise
 
 
 async def _read(
