@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -298,6 +299,24 @@ async def test_cancelling_kills_the_remote_command(lab: Lab) -> None:
         await running
     await until(lambda: lab.devices.ran[0].ended_by == "signal KILL")
     assert (await lab.run("ctl-0001")).exit_status == 0
+
+
+async def test_a_command_cancelled_while_it_starts_is_killed_too(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = asyncssh.SSHClientConnection.create_process
+
+    async def late(conn: asyncssh.SSHClientConnection, *args: Any, **kwargs: Any) -> Any:
+        process = await create(conn, *args, **kwargs)
+        await asyncio.sleep(0.1)  # the device has begun; we do not know yet
+        return process
+
+    monkeypatch.setattr(asyncssh.SSHClientConnection, "create_process", late)
+    lab.devices.switches("ctl-0000").command = "hang"
+    running = asyncio.create_task(lab.run("ctl-0000", timeout_s=30))
+    await until(lambda: bool(lab.devices.ran))
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await until(lambda: lab.devices.ran[0].ended_by == "signal KILL")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
