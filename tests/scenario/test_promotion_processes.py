@@ -203,7 +203,8 @@ async def test_p2_one_decision_starts_one_group_across_two_processes(embedded: E
         for rollout in releases.all:
             check_starts(releases, rollout, await record_of(store, rollout))
         check_audit(releases, await audit(store), chaos.killed)
-        assert all(hits.values()), hits
+        assert hits["late_request"] > 0
+        assert sum(hits.values()) - hits["status"] > PROMOTIONS * 0.2, hits
         assert chaos.killed == 1
         assert chaos.stopped >= 2
         assert {name: len(messages) for name, messages in releases.messages().items() if len(messages) != 1} == {}
