@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from core.alarms.fold import fold
@@ -109,18 +109,16 @@ class Board:
         """Replace one of the changed incidents (its message was wanted)."""
         self._incidents[incident.id] = incident
 
-    def commands(self, store: Incidents, now_ms: int) -> list[Command]:
-        """Everything that changed, as writes."""
-        commands: list[Command] = []
+    def writes(self, store: Incidents, now_ms: int) -> Iterator[list[Command]]:
+        """Everything that changed, as writes, a document at a time."""
         for key, held in self._alarms.items():
-            commands += store.put_alarm(key, held, self.alarms.get(key), now_ms)
+            yield store.put_alarm(key, held, self.alarms.get(key), now_ms)
         for incident, before in self.changed():
-            commands += store.put_incident(incident, before, now_ms)
+            yield store.put_incident(incident, before, now_ms)
         for window_key, window in self._windows.items():
-            commands += store.put_window(window_key, window)
+            yield store.put_window(window_key, window)
         for source, id in self._last.items():
-            commands += store.put_last(source, id)
-        return commands
+            yield store.put_last(source, id)
 
     def _held(self, key: AlarmKey) -> Held | None:
         return self._alarms.get(key) or self.alarms.get(key)
