@@ -9,6 +9,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from core.ports import Clock
+from integrations.store.connection import STORE_DOWN
 from integrations.store.leases import Lease, LeaseLost, Leases
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,8 @@ async def work_under(leases: Leases, clock: Clock, name: str, work: Callable[[Le
                 await work(lease)
         except LeaseLost:
             log.warning("lease_lost", lease=name)
+        except STORE_DOWN as error:
+            log.warning("leased_work_paused", lease=name, error=repr(error))
         except Exception as error:
             log.error("leased_work_failed", lease=name, error=repr(error))
         finally:

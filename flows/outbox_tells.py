@@ -12,6 +12,7 @@ from core.messages.blocks import shorter, text_only
 from core.outbox_failures import Kind, Reaction, Trouble, reaction_to
 from core.ports import Clock, Posts
 from flows.outbox_calls import CALLS, Token
+from integrations.store.connection import STORE_DOWN
 from integrations.store.outbox import TELL_S, OutboxRows, Tell, seconds
 
 log = structlog.get_logger(__name__)
@@ -31,9 +32,15 @@ class Tells:
     async def deliver(self) -> int:
         """Try each that is due once, side by side. Returns how many there were."""
         due = await self._rows.tells(seconds(self._clock.now()))
-        async with asyncio.TaskGroup() as group:
-            for tell in due:
-                group.create_task(self._deliver(tell))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for tell in due:
+                    group.create_task(self._deliver(tell))
+        except ExceptionGroup as failed:
+            away, other = failed.split(STORE_DOWN)
+            if away is not None and other is None:
+                raise away.exceptions[0] from None
+            raise
         return len(due)
 
     async def _deliver(self, tell: Tell) -> None:

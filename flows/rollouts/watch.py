@@ -119,7 +119,11 @@ class RolloutWatch:
         gone = []
         for rollout in await self._ledger.records.tracked(self._site.stack):
             if rollout not in known:
-                facts = await rollouts.rollout(rollout)
+                try:
+                    facts = await rollouts.rollout(rollout)
+                except OutsideError as error:  # an ended one that cannot be read keeps nobody else from being watched
+                    self._not_read(rollout, error)
+                    continue
                 if facts is None:
                     gone.append(rollout)
                 else:
@@ -127,6 +131,10 @@ class RolloutWatch:
         if len(known) > MAX_TRACKED:
             log.warning("rollouts_left_out", stack=self._site.stack, count=len(known) - MAX_TRACKED)
         return sorted(known.values(), key=lambda f: f.id)[:MAX_TRACKED], gone
+
+    def _not_read(self, rollout: RolloutId, error: OutsideError) -> None:
+        FAILURES.labels(self._site.stack, error.reason).inc()
+        log.warning("rollout_not_read", stack=self._site.stack, rollout=rollout, reason=error.reason)
 
     async def _guarded(self, rollout: RolloutId, work: Callable[[], Awaitable[None]]) -> None:
         """One rollout's trouble never keeps the others from being watched. Warns once, and again when it is over."""

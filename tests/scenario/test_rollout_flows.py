@@ -529,3 +529,19 @@ async def test_nothing_is_sent_while_the_intent_cannot_be_written(
     with pytest.raises(RedisConnectionError):
         await play.promote(2)
     assert sent.hits == 0
+
+
+async def test_an_ended_rollout_that_cannot_be_read_keeps_no_other_from_being_watched(
+    here: Lab, clock: ManualClock
+) -> None:
+    play = await begin(here, clock)
+    await play.rounds(2)
+    ended = RolloutId(9_999)
+    await here.store.hset(f"cdm:rollout:tracked:{EU1}", ended, "ended")
+    here.server.faults.add("status", rf"GET .*/rollouts/{ended}$", status=503)
+    before = (await here.record(play.rollout)).last_read_at
+    await play.rounds(2)
+    after = (await here.record(play.rollout)).last_read_at
+    assert before is not None
+    assert after is not None
+    assert after > before
