@@ -10,7 +10,7 @@ from bot.settings import Settings, StackSection, TenantSection
 from core.access import AccessRules, Role, RoleScope
 from core.ids import Channel, Stack, Tenant
 from core.ports import Clock
-from core.rollouts.policy import PromotionPolicy
+from core.rollouts.policy import PromotionPolicy, ReadingKeys
 from flows.rollouts.site import Site
 from flows.world import StackWorld, TenantWorld
 from integrations.hawkbit import HawkbitAccount, HawkbitRollouts
@@ -97,6 +97,8 @@ def promotion_policy(settings: Settings, section: StackSection) -> PromotionPoli
         max_errors=promotion.max_errors,
         max_errors_pct=promotion.max_errors_pct,
         soak_s=promotion.soak_s,
+        keys=ReadingKeys(**promotion.keys.model_dump()),
+        reboot_deadline_s=promotion.reboot_deadline_s,
         evidence_fresh_s=promotion.freshness_s,
         settle_s=promotion.settle_s,
         agree_s=promotion.agree_s,

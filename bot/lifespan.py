@@ -109,6 +109,7 @@ async def _run(
     readiness = Readiness(must=_musts(settings, account, store, link), told=_ages(ticker))
     server = _Server(build_http(settings, parts, readiness), parts, settings)
     await parts.queue.prepare()
+    await parts.replicas.beat()  # before Slack can count our connection
     await server.start()
     work = partial(parts.work.run, alone=settings.store.url is None)
     background = [

@@ -161,6 +161,15 @@ class StackSection(Section):
         return tenants
 
 
+class TelemetryKeys(Section):
+    """What the devices call the readings that carry proof. Without a version nothing can ever be verified."""
+
+    version: str = "sw_version"
+    slot: str = "rauc_slot"
+    boot_id: str = "boot_id"
+    uptime_s: str = "uptime_s"
+
+
 class Promotion(Section):
     """When the scheduler may start the next group. Times in seconds."""
 
@@ -176,6 +185,8 @@ class Promotion(Section):
     request_timeout_s: float = Field(1.0, gt=0, description="For resume; must stay below hawkBit's tick")
     max_read_age_s: float = Field(0.9, gt=0, description="How old the read may be on which a resume is sent")
     max_request_life_s: float = Field(15.0, gt=0, description="After this no request of ours can still take effect")
+    reboot_deadline_s: Seconds = Field(3600.0, description="Without proof of a new boot by then a device is unknown")
+    keys: TelemetryKeys = TelemetryKeys()
     freshness_s: float = Field(900.0, gt=0, description="Older evidence is no evidence")
     readings_per_tick: int = Field(40, ge=1)
 
