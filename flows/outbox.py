@@ -17,7 +17,6 @@ from core.outbox import Do, Timing, next_step
 from core.ports import Clock, Posts
 from flows.outbox_calls import Calls, Exits, Pace, Token
 from flows.outbox_tells import Tells
-from flows.stopping import check_cancelled
 from integrations.store.connection import STORE_DOWN, Store
 from integrations.store.leases import Lease, LeaseLost, Leases
 from integrations.store.outbox import Job, OutboxRows, seconds
@@ -81,7 +80,6 @@ class OutboxWorker:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             while True:
-                check_cancelled()
                 try:
                     await self._look(group)
                     self._store_away = False
@@ -180,7 +178,6 @@ class OutboxWorker:
 
     async def _keep(self, lease: Lease, lane: Channel) -> None:
         """Hold the lease for longer than the next call can last."""
-        check_cancelled()
         if not lease.valid(self._pace.margin_s(lane) + self._pace.spare_s / 2) and not await lease.renew():
             raise LeaseLost(lease.name)
 

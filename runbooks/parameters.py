@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -14,7 +15,7 @@ _WORD = r"^[A-Za-z0-9_][A-Za-z0-9_.:@/+=-]{0,127}$"
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
-class _Parameter(BaseModel):
+class _Parameter(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str = ""
@@ -33,9 +34,9 @@ class _Parameter(BaseModel):
             self.check(self.default)
         return self
 
+    @abstractmethod
     def check(self, value: str) -> str:
         """The word to put in the place of the parameter. ValueError with a text for a person."""
-        raise NotImplementedError
 
 
 class EnumParameter(_Parameter):
