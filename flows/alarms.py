@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -33,6 +34,7 @@ READS_LEASE = "alarms:reads"
 BATCH = 256
 GATHER_S, GATHER_MOST_S = 0.25, 1.0
 YIELD_EVERY = 16
+LARGE = 100
 FILE_MS = 30_000
 FILE_AGAIN_MS = 300_000
 
@@ -121,10 +123,11 @@ class AlarmFold:
             await _let_others(number)
             board.take(one)
         for incident, before in board.changed():
-            commands += self._show(board, incident, before)
-            await asyncio.sleep(0)
+            commands += await _aside(incident, self._show, board, incident, before)
         for remark in board.remarks:
             commands += self._remark(remark)
+        for incident, before in board.changed():
+            commands += await _aside(incident, self._incidents.put_incident, incident, before, self._now_ms())
         for number, written in enumerate(board.writes(self._incidents, self._now_ms())):
             await _let_others(number)
             commands += written
@@ -215,6 +218,14 @@ class AlarmFold:
 
     def _now_ms(self) -> int:
         return int(self._clock.now().timestamp() * 1000)
+
+
+async def _aside(incident: Incident, work: Callable[..., list[Command]], *args: Any) -> list[Command]:
+    """`work` done; for a large group in a thread, so that the loop can answer meanwhile."""
+    if len(incident.members) > LARGE:
+        return await asyncio.to_thread(work, *args)
+    await asyncio.sleep(0)
+    return work(*args)
 
 
 async def _let_others(number: int) -> None:

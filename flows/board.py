@@ -110,11 +110,9 @@ class Board:
         self._incidents[incident.id] = incident
 
     def writes(self, store: Incidents, now_ms: int) -> Iterator[list[Command]]:
-        """Everything that changed, as writes, a document at a time."""
+        """Everything that changed besides the incidents (`changed`), as writes, a document at a time."""
         for key, held in self._alarms.items():
             yield store.put_alarm(key, held, self.alarms.get(key), now_ms)
-        for incident, before in self.changed():
-            yield store.put_incident(incident, before, now_ms)
         for window_key, window in self._windows.items():
             yield store.put_window(window_key, window)
         for source, id in self._last.items():

@@ -7,6 +7,7 @@ stack, tenant and alarm id together: an id in a body says nothing about whose al
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -79,6 +80,7 @@ class Source:
 WindowKey = tuple[Stack, Tenant, str]
 _K = TypeVar("_K")
 
+PACKED_FROM = 16 << 10
 PARSED = 64
 """So many incidents are kept parsed in a process."""
 
@@ -155,7 +157,7 @@ class Incidents:
     def put_incident(self, incident: Incident, before: Incident | None, now_ms: int) -> list[Command]:
         scope, id = f"{incident.stack}/{incident.tenant}", incident.id
         over = incident.part_of is not None or incident.phase is Phase.CLEARED
-        doc = orjson.dumps({**_fields(incident), "members": list(incident.members.values())})
+        doc = _packed(orjson.dumps({**_fields(incident), "members": list(incident.members.values())}))
         self._remember(id, doc, incident)
         commands: list[Command] = [("SET", _incident_key(id), doc, *(("EX", CLOSED_S) if over else ()))]
         opened = f"cdm:incidents:open:{scope}"
@@ -261,6 +263,12 @@ def _fields(incident: Incident) -> dict[str, Any]:
     return {name: getattr(incident, name) for name in Incident.__slots__}
 
 
+def _packed(doc: bytes) -> bytes:
+    """A group of a thousand has 400 kB and is written each second of a storm: a tenth of that when packed, and what the
+    store's fsync writes is what alarms wait for."""
+    return zlib.compress(doc, 1) if len(doc) > PACKED_FROM else doc
+
+
 def _held(raw: bytes) -> Held:
     found = orjson.loads(raw)
     state = found["state"]
@@ -269,7 +277,7 @@ def _held(raw: bytes) -> Held:
 
 
 def _incident(raw: bytes) -> Incident:
-    found = orjson.loads(raw)
+    found = orjson.loads(raw if raw[:1] == b"{" else zlib.decompress(raw))
     members: Sequence[Mapping[str, Any]] = found["members"]
     read = [Member(**{**member, "severity": Severity(member["severity"])}) for member in members]
     return Incident(**{**found, "members": {member.alarm_id: member for member in read}})

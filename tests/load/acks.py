@@ -174,7 +174,8 @@ async def measure(seconds: float) -> None:
         sys.stdout.flush()
         generator = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.load.acks", "--generate", str(world.bot_port), str(bare_port)),
-            *(secret, f"{world.url('slack')}/nowhere", str(seconds)),
+            *(f"{world.url('slack')}/nowhere", str(seconds)),
+            env=os.environ | {"CDM_LOAD_SECRET": secret},
         )
         await asyncio.wait_for(generator.wait(), 10 * seconds + 60)
         bare.should_exit = True
@@ -184,11 +185,12 @@ async def measure(seconds: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.load.acks", description=__doc__)
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--generate", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--generate", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if arguments.generate:
-            bot, bare, secret, response_url, seconds = arguments.generate
+            bot, bare, response_url, seconds = arguments.generate
+            secret = os.environ["CDM_LOAD_SECRET"]
             runner.run(generate(int(bot), int(bare), secret, response_url, float(seconds)))
             return
         sys.stdout.write(

@@ -19,6 +19,7 @@ import uvicorn
 from fastapi import FastAPI, Header, HTTPException
 from pydantic import BaseModel
 
+from bot.lifespan import keep_pauses_short
 from core.ids import Stack, Tenant
 from handlers.webhooks.thingsboard import PREFIX, ThingsBoardWebhook, in_front_of
 from integrations.clock import SystemClock
@@ -92,6 +93,8 @@ async def serve(kind: str, port: int) -> None:
             log_level="warning",
         )
         server = uvicorn.Server(config)
+        if kind != "bare":
+            keep_pauses_short()  # as the bot does
         sys.stdout.write(f"{os.getpid()} {embedded.pid}\n")
         sys.stdout.flush()
         await server.serve()
