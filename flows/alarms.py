@@ -31,8 +31,9 @@ log = structlog.get_logger(__name__)
 
 LEASE = "alarms"
 READS_LEASE = "alarms:reads"
-BATCH = 256
-GATHER_S, GATHER_MOST_S = 0.25, 1.0
+BATCH = 64
+"""So many entries a commit: the store does nothing else meanwhile, and every alarm waits for it."""
+GATHER_S = 0.1
 YIELD_EVERY = 16
 LARGE = 100
 FILE_MS = 30_000
@@ -76,11 +77,9 @@ class AlarmFold:
 
     async def _unhurried(self, lease: Lease) -> None:
         """A step, then a moment in which the next ones gather: a group of a thousand is written once for many alarms,
-        not once for each. In a storm folding takes a tenth of the time at the most; a lone alarm is folded at once."""
-        began = self._clock.monotonic()
+        not once for each. An alarm that comes alone is folded at once."""
         if 0 < await self.step(lease) < BATCH:
-            took = self._clock.monotonic() - began
-            await self._clock.sleep(min(max(GATHER_S, 10 * took), GATHER_MOST_S))
+            await self._clock.sleep(GATHER_S)
 
     async def step(self, lease: Lease, *, wait_ms: int = 500) -> int:
         """Fold one batch; how many entries there were. Raises LeaseLost, and redis errors while the store is away."""
