@@ -325,10 +325,12 @@ async def test_a_device_that_fell_back_is_first_told_to_hawkbit_as_what_it_runs(
     device = repaired.office.world.device("b-gw-002")
     device.version = "0.9.9"
     await repaired.office.world.fleet.report(device)
+    await repaired.runs("b-gw-002", "0.9.9")
     told = await repaired.result(repaired.frank, alarm, "redeploy", B)
     assert "hawkBit has no set edge:0.9.9 to put that right with" in _plain(told.shown)
     device.version, device.fate = "1.0.0", "good"
     await repaired.office.world.fleet.report(device)
+    await repaired.runs("b-gw-002", "1.0.0")
     told = await repaired.result(repaired.frank, alarm, "redeploy", B)
     assert "hawkBit took b-gw-002 for 1.1.0, but it runs 1.0.0" in _plain(told.shown)
     await repaired.runs("b-gw-002", "1.1.0")
