@@ -104,7 +104,7 @@ async def test_the_id_token_names_the_person(
     assert (told["email"], told["email_verified"]) == ("erin@customer-c.example", True)
     assert told["groups"] == ["/customer-c/operators"]
     assert "cdm-operator" in told["realm_access"]["roles"]
-    assert told["exp"] - told["iat"] == 300
+    assert 299 <= told["exp"] - told["iat"] <= 301  # Keycloak reads its clock for each
     assert told["auth_time"] <= told["iat"]
     access = claims(body["access_token"])
     assert (access["typ"], access["aud"]) == ("Bearer", [CLIENT_ID, "account"])
