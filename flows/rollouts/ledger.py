@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,7 +15,7 @@ from core.rollouts.actors import Actor
 from core.rollouts.records import RolloutRecord
 from core.rollouts.views import Mood
 from flows.rollouts.site import Site
-from integrations.store.audit import AuditLog
+from integrations.store.audit import AuditLog, Line
 from integrations.store.leases import Command, Lease, Leases
 from integrations.store.outbox import Outbox, Priority, Wanted
 from integrations.store.rollouts import RolloutStore, lease_name
@@ -80,6 +80,34 @@ class Ledger:
         self, held: Held, site: Site, record: RolloutRecord, commands: Sequence[Command] = ()
     ) -> RolloutRecord:
         """The record, its message where that changed, and `commands`, in one fenced commit. Raises LeaseLost."""
+        stored, all_commands = self._commands(site, record, commands)
+        await held.lease.commit(all_commands)
+        return stored
+
+    async def write_down(
+        self,
+        held: Held,
+        site: Site,
+        line: Line,
+        record: Callable[[str], RolloutRecord],
+        commands: Sequence[Command] = (),
+    ) -> RolloutRecord:
+        """As `write`, with a line of the audit in the same commit, whose reference `record` gets: a process killed
+        here leaves neither an intent without its record nor a record without its intent."""
+        stored: list[RolloutRecord] = []
+
+        def made(ref: str) -> Sequence[Command]:
+            written, all_commands = self._commands(site, record(ref), commands)
+            stored[:] = [written]
+            return all_commands
+
+        await self.audit.commit(held.lease, line, made)
+        return stored[0]
+
+    def _commands(
+        self, site: Site, record: RolloutRecord, commands: Sequence[Command]
+    ) -> tuple[RolloutRecord, list[Command]]:
+        """The record as it will be stored, and the commands that store it and show it."""
         shown: list[Command] = []
         view = record.progress
         if view is not None and (message := rollout_message(view)).digest != record.shown:
@@ -87,8 +115,7 @@ class Ledger:
             still_open = record.ended_at is None and view.mood not in _OVER
             shown = self._outbox.want(Wanted(_key(record), site.channel, message, Priority.UPDATE, open=still_open))
         stored, document = self.records.save(record)
-        await held.lease.commit([*document, *shown, *commands])
-        return stored
+        return stored, [*document, *shown, *commands]
 
     def alarm(self, site: Site, record: RolloutRecord, what: str, message: Message) -> list[Command]:
         """The commands that post an alarm of its own, in the thread of the rollout's message. `what` names it."""

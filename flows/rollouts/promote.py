@@ -49,6 +49,7 @@ from core.rollouts.views import Mood
 from flows.rollouts.ledger import Held, Ledger, object_of, with_view
 from flows.rollouts.settle import Settler
 from flows.rollouts.site import Site
+from integrations.store.audit import Line
 from integrations.store.leases import LeaseLost
 
 log = structlog.get_logger(__name__)
@@ -153,24 +154,28 @@ class Promoter:
             return await self._refuse(site, rollout, group_index, by, fresh)
         object = object_of(site.stack, rollout, group_index)
         number = record.attempts[-1].number + 1 if record.attempts else 1
-        ref = await self._ledger.intent(by, "promote", object, {"attempt": number, **fresh.decision.audit()})
         attempt = Attempt(
             number=number,
             group_index=group_index,
             group=wanted.group,
             at=self._ledger.clock.now(),
             by=by,
-            audit_ref=ref,
+            audit_ref="",
             modified_at=fresh.snapshot.rollout.last_modified_at,
             modified_by=fresh.snapshot.rollout.last_modified_by,
         )
-        try:
-            if not await held.renew():
-                raise LeaseLost(held.lease.name)
-            record = await self._ledger.write(held, site, _sending(record, attempt, wanted))
-        except LeaseLost:
-            await self._ledger.outcome(ref, by, "promote", object, {"attempt": number, "state": "not_sent"})
+        intent = Line(
+            "intent", by.subject, "promote", object, {"name": by.name, "attempt": number, **fresh.decision.audit()}
+        )
+        sending = record
+
+        def named(ref: str) -> RolloutRecord:
+            return _sending(sending, replace(attempt, audit_ref=ref), wanted)
+
+        if not await held.renew():
             return _not_sent(attempt, "another process took over this rollout")
+        record = await self._ledger.write_down(held, site, intent, named)
+        attempt = record.attempts[-1]
         # No await between this check and the request.
         policy = site.policy
         ready_s = self._ledger.clock.monotonic() - fresh.read_from

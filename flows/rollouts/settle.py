@@ -21,6 +21,7 @@ from core.rollouts.records import Attempt, AttemptState, Hold, PauseIntent, Paus
 from core.rollouts.views import Mood
 from flows.rollouts.ledger import Held, Ledger, object_of, with_view
 from flows.rollouts.site import Site
+from integrations.store.audit import Line
 from integrations.store.leases import Command
 
 log = structlog.get_logger(__name__)
@@ -111,14 +112,16 @@ class Settler:
             message = rollout_alarm(site.stack, record.name, what)
             commands = self._ledger.alarm(site, record, f"unexpected:{attempt.number}", message)
         object = object_of(record.stack, record.rollout, attempt.group_index)
-        await self._ledger.outcome(
-            attempt.audit_ref,
-            attempt.by,
+        outcome = Line(
+            "outcome",
+            attempt.by.subject,
             "promote",
             object,
             {"attempt": attempt.number, "state": attempt.state.value, "detail": attempt.detail},
+            attempt.audit_ref,
         )
-        record = await self._ledger.write(held, site, _shown(record, attempt, snapshot), commands)
+        closed = _shown(record, attempt, snapshot)
+        record = await self._ledger.write_down(held, site, outcome, lambda _: closed, commands)
         PROMOTIONS.labels(site.stack, attempt.state.value).inc()
         log.info("promotion_settled", object=object, attempt=attempt.number, state=attempt.state.value)
         if again is not None:

@@ -42,7 +42,8 @@ return redis.call('DEL', KEYS[1])
 
 _COMMIT = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('LEASELOST the lease has another holder') end
-local at, last = 2, nil
+if KEYS[2] and (redis.call('GET', KEYS[2]) or '') ~= ARGV[2] then return redis.error_reply('CHANGED meanwhile') end
+local at, last = 3, nil
 while at <= #ARGV do
   local n = tonumber(ARGV[at])
   last = redis.call(unpack(ARGV, at + 1, at + n))
@@ -54,6 +55,10 @@ return last
 
 class LeaseLost(Exception):
     """Somebody else holds the lease now. Nothing of the commit was written."""
+
+
+class ValueMoved(Exception):
+    """What the commit was made for is not what the store holds now. Nothing of it was written."""
 
 
 @dataclass(slots=True)
@@ -91,17 +96,22 @@ class Lease:
         self.until = 0.0
         await self.store.eval(_RELEASE, 1, _key(self.name), self.token)
 
-    async def commit(self, commands: Sequence[Command]) -> object:
-        """Carry out all `commands` atomically, only while this lease is still ours. Raises LeaseLost."""
+    async def commit(self, commands: Sequence[Command], *, expect: tuple[str, str] | None = None) -> object:
+        """Carry out all `commands` atomically, only while this lease is still ours. Raises LeaseLost.
+
+        `expect` is a key and what it must hold ("" where it must not exist); if not, ValueMoved is raised."""
         flat: list[str | bytes | int | float] = []
         for command in commands:
             flat += [len(command), *command]
+        keys, value = ([_key(self.name), expect[0]], expect[1]) if expect else ([_key(self.name)], "")
         try:
-            return await self.store.eval(_COMMIT, 1, _key(self.name), self.token, *flat)
+            return await self.store.eval(_COMMIT, len(keys), *keys, self.token, value, *flat)
         except ResponseError as error:
             if "LEASELOST" in str(error):
                 self.until = 0.0
                 raise LeaseLost(self.name) from error
+            if "CHANGED" in str(error):
+                raise ValueMoved(keys[-1]) from error
             raise
 
 

@@ -481,7 +481,7 @@ async def test_a_bot_stopped_behind_its_attempt_sees_by_itself_whether_it_may_st
     play = await ready(here, clock)
     play.bot.watch._site.policy = replace(POLICY, **limit)  # type: ignore[arg-type]
     resume = here.server.faults.add("status", "POST .*/resume", status=500)
-    write, written = play.bot.ledger.write, 0
+    write, written = play.bot.ledger.write_down, 0
 
     async def stopped_behind(*args: Any, **kwargs: Any) -> Any:
         nonlocal written
@@ -491,7 +491,7 @@ async def test_a_bot_stopped_behind_its_attempt_sees_by_itself_whether_it_may_st
             await clock.forward(passed_s)
         return record
 
-    monkeypatch.setattr(play.bot.ledger, "write", stopped_behind)
+    monkeypatch.setattr(play.bot.ledger, "write_down", stopped_behind)
     result = await play.promote(2)
     assert result.outcome is (PromotionOutcome.UNSETTLED if sent else PromotionOutcome.NOT_SENT)
     assert resume.hits == int(sent)
@@ -504,14 +504,14 @@ async def test_a_suspended_machine_whose_monotonic_clock_stood_still_sends_nothi
     play = await ready(here, clock)
     play.bot.watch._site.policy = replace(POLICY, max_read_age_s=1000.0)
     resume = here.server.faults.add("status", "POST .*/resume", status=500)
-    write, now = play.bot.ledger.write, clock.now
+    write, now = play.bot.ledger.write_down, clock.now
 
     async def suspended_behind(*args: Any, **kwargs: Any) -> Any:
         record = await write(*args, **kwargs)
         monkeypatch.setattr(clock, "now", lambda: now() + timedelta(seconds=60))
         return record
 
-    monkeypatch.setattr(play.bot.ledger, "write", suspended_behind)
+    monkeypatch.setattr(play.bot.ledger, "write_down", suspended_behind)
     assert (await play.promote(2)).outcome is PromotionOutcome.NOT_SENT
     assert resume.hits == 0
 
@@ -525,7 +525,7 @@ async def test_nothing_is_sent_while_the_intent_cannot_be_written(
     async def away(*_: Any, **__: Any) -> None:
         raise RedisConnectionError("the store does not answer")
 
-    monkeypatch.setattr(play.bot.ledger, "intent", away)
+    monkeypatch.setattr(play.bot.ledger, "write_down", away)
     with pytest.raises(RedisConnectionError):
         await play.promote(2)
     assert sent.hits == 0
