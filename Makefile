@@ -32,7 +32,6 @@ test: setup lint types layers
 
 bench: setup
 	$(BIN)/python -m tests.load
-	$(BIN)/python -m tests.load.acks
 
 # The lock names versions and hashes, never where they came from.
 lock:

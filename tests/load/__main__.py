@@ -1,127 +1,91 @@
-"""Alarms accepted per second, latency and CPU: our receiver beside a bare FastAPI handler and Alertmanager.
-
-All in one run on this machine, alternating round by round, so that the ratios mean something. See README.md.
-"""
+"""Measures the areas named, one after the other: a table at the end of each, and everything as JSON. See README.md."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import platform
 import shutil
-import statistics
-import subprocess
+import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import uvloop
 
-from sandbox.wire import free_port
-from tests.load.generator import Request, Round, alertmanager_requests, fire, thingsboard_requests
-from tests.load.receivers import SECRET
-from tests.load.servers import Server, alertmanager, receiver
+from tests.load.acks import acks
+from tests.load.intake import intake
+from tests.load.options import BenchFailed, Options
+from tests.load.page import page
+from tests.load.report import Report, machine, table, write
 
-CONNECTIONS = (32, 64)
+AREAS: dict[str, Callable[[Options], Awaitable[Report]]] = {"intake": intake, "acks": acks, "page": page}
 LOUD_LOAD = 0.5
+LONGEST_S = 1_800.0
+"""No area takes longer, whatever it waits for."""
 
 
-@dataclass
-class Measured:
-    """The rounds of one (receiver, connections)."""
-
-    rounds: list[Round] = field(default_factory=list)
-    cpu_us: list[float] = field(default_factory=list)
-
-    def median(self, name: str) -> float:
-        return float(statistics.median(getattr(one, name) for one in self.rounds))
-
-
-@asynccontextmanager
-async def receivers(names: Sequence[str], alertmanager_path: str | None) -> AsyncIterator[dict[str, Server]]:
-    started: dict[str, Server] = {}
-    try:
-        for name in names:
-            port = free_port()
-            started[name] = (
-                await alertmanager(alertmanager_path or "", port)
-                if name == "alertmanager"
-                else await receiver(name, port)
-            )
-        yield started
-    finally:
-        for server in started.values():
-            server.stop()
-
-
-async def measure(arguments: argparse.Namespace) -> dict[tuple[str, int], Measured]:
-    names = ["ours", "bare"] + (["alertmanager"] if arguments.alertmanager else [])
-    results = {(name, connections): Measured() for connections in CONNECTIONS for name in names}
-    async with receivers(names, arguments.alertmanager) as servers:
-        for round_number in range(arguments.rounds + 1):
-            for connections in CONNECTIONS:
-                for name in names:
-                    count = arguments.requests if round_number else 500
-                    before = servers[name].cpu_s()
-                    result = await fire(servers[name].port, made_for(name, count), connections)
-                    if result.refused:
-                        raise SystemExit(f"{name} refused {result.refused} of {result.sent}")
-                    if round_number:  # the first is to warm up
-                        results[name, connections].rounds.append(result)
-                        results[name, connections].cpu_us.append((servers[name].cpu_s() - before) / count * 1e6)
-    return results
-
-
-def made_for(name: str, count: int) -> list[Request]:
-    return alertmanager_requests(count) if name == "alertmanager" else thingsboard_requests(count, SECRET)
-
-
-def table(results: dict[tuple[str, int], Measured], baseline: str) -> list[str]:
-    lines = [
-        f"| receiver | connections | per second | p50 ms | p99 ms | CPU us per request | times {baseline} |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for (name, connections), measured in results.items():
-        rate = measured.median("per_second")
-        ratio = rate / results[baseline, connections].median("per_second")
-        lines.append(
-            f"| {name} | {connections} | {rate:,.0f} | {measured.median('p50_ms'):.2f} | "
-            f"{measured.median('p99_ms'):.2f} | {statistics.median(measured.cpu_us):.0f} | {ratio:.2f} |"
+async def run(areas: Sequence[str], options: Options, directory: Path) -> list[str]:
+    """Measure `areas`, say and write what was found; answers those that could not be measured."""
+    measuring = asyncio.current_task()
+    assert measuring is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, measuring.cancel)
+    failed = []
+    for area in areas:
+        before = machine()
+        quiet = (
+            "" if before["load_1m"] <= LOUD_LOAD else " The machine is not quiet: take the ratios for what they are."
         )
-    return lines
+        say(
+            f"{area}: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {before['cores']} cores, load {before['load_1m']}.{quiet}"
+        )
+        try:
+            async with asyncio.timeout(LONGEST_S):
+                report = await AREAS[area](options)
+        except (BenchFailed, TimeoutError) as error:
+            failed.append(area)
+            say(f"{area} could not be measured: {str(error) or 'it took too long'}\n")
+            continue
+        path = write(report, before, datetime.now(UTC), directory)
+        say("\n".join([report.about, "", *table(report.figures), "", f"All figures: {path}", ""]))
+    return failed
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.load", description=__doc__)
+    parser.add_argument("areas", nargs="*", metavar="area", help=f"{', '.join(AREAS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="short, to see that it works")
+    parser.add_argument("--seconds", type=_seconds, help="length of one measurement; the most a round of alarms takes")
+    parser.add_argument("--json", type=Path, metavar="DIR", default=Path("var/bench"), help="(default: %(default)s)")
+    parser.add_argument("--requests", type=int, default=20_000, help="alarms per round of intake")
+    parser.add_argument("--rounds", type=int, default=3, help="of intake")
+    found = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+    parser.add_argument("--alertmanager", metavar="PATH", default=found, help="its program (default: %(default)s)")
+    given = parser.parse_args(arguments)
+    if unknown := set(given.areas) - set(AREAS):
+        parser.error(f"no area {', '.join(sorted(unknown))}; there are {', '.join(AREAS)}")
+    options = Options(given.seconds, given.requests, given.rounds, given.alertmanager)
+    if given.quick:
+        options = Options(given.seconds or 3.0, 2_000, 1, given.alertmanager)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return 1 if runner.run(run(given.areas or list(AREAS), options, given.json)) else 0
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        say("Ended from outside.")
+        return 130
 
 
 def say(line: str) -> None:
     sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.load", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short round, to see that it works")
-    parser.add_argument("--requests", type=int, default=20_000, help="alarms per round")
-    parser.add_argument("--rounds", type=int, default=3)
-    found = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
-    parser.add_argument("--alertmanager", metavar="PATH", default=found, help="its program (default: %(default)s)")
-    arguments = parser.parse_args()
-    if arguments.quick:
-        arguments.requests, arguments.rounds = 2_000, 1
-    load = os.getloadavg()[0]
-    say(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, {platform.machine()}, load {load:.2f}")
-    if load > LOUD_LOAD:
-        say("The machine is not quiet: take the ratios for what they are.")
-    if arguments.alertmanager:
-        told = subprocess.run([arguments.alertmanager, "--version"], capture_output=True, text=True, check=False)
-        say((told.stdout or told.stderr).splitlines()[0])
-    else:
-        say("No Alertmanager found: give its program by --alertmanager.")
-    say(f"{arguments.requests} alarms a round, one per request, {arguments.rounds} rounds, medians; fsync always")
-    results = asyncio.Runner(loop_factory=uvloop.new_event_loop).run(measure(arguments))
-    for line in table(results, "alertmanager" if arguments.alertmanager else "bare"):
-        say(line)
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1.0 <= seconds <= 60.0:
+        raise argparse.ArgumentTypeError("between 1 and 60")
+    return seconds
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from typing import cast
 import orjson
 
 Request = bytes
+SECRET = "load-secret"
+"""Of the webhook of the receivers under load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +147,14 @@ def alertmanager_requests(count: int) -> list[Request]:
     return made
 
 
-async def fire(port: int, requests: list[Request], connections: int) -> Round:
-    """Send all `requests` over `connections`, each waiting for its answer before the next."""
+async def fire(port: int, requests: list[Request], connections: int, seconds: float) -> Round:
+    """Send `requests` over `connections`, each waiting for its answer before the next, for `seconds` at the most."""
     loop = asyncio.get_running_loop()
     latencies: list[float] = []
-    shared = iter(requests)
     opened: list[_Connection] = []
     ends: list[asyncio.Future[None]] = []
     started = time.perf_counter()
+    shared = itertools.takewhile(lambda _: time.perf_counter() < started + seconds, requests)
     for _ in range(connections):
         end: asyncio.Future[None] = loop.create_future()
         connection = _Connection(shared, latencies, end)
@@ -159,12 +162,12 @@ async def fire(port: int, requests: list[Request], connections: int) -> Round:
         ends.append(end)
         await loop.create_connection(lambda c=connection: c, "127.0.0.1", port)  # type: ignore[misc]
     await asyncio.gather(*ends)
-    seconds = time.perf_counter() - started
+    took = time.perf_counter() - started
     latencies.sort()
     return Round(
         sent=len(latencies),
         refused=sum(connection.refused for connection in opened),
-        seconds=seconds,
+        seconds=took,
         p50_ms=latencies[len(latencies) // 2] * 1000,
         p99_ms=latencies[int(len(latencies) * 0.99)] * 1000,
     )

@@ -26,8 +26,7 @@ from integrations.clock import SystemClock
 from integrations.store.connection import Store, connect
 from integrations.store.embedded import EmbeddedStore
 from integrations.store.intake import Intake
-
-SECRET = "load-secret"
+from tests.load.generator import SECRET
 
 
 class Alarm(BaseModel):

@@ -11,6 +11,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.load.options import BenchFailed
+
 START_S = 30.0
 
 _ALERTMANAGER = """
@@ -43,17 +45,22 @@ class Server:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
-async def receiver(kind: str, port: int) -> Server:
-    command = [sys.executable, "-m", "tests.load.receivers", kind, "--port", str(port)]
+async def python_server(module: str, kind: str, port: int, *more: str) -> Server:
+    """`python -m <module> <kind> --port <port>`, which prints the ids of its processes once they are there."""
+    command = [sys.executable, "-m", module, kind, "--port", str(port), *more]
     process = await asyncio.to_thread(subprocess.Popen, command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     pids: list[str] = []
-    while not pids or not all(word.isdigit() for word in pids):
-        line = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), START_S)
-        if not line:
-            raise SystemExit(f"the receiver {kind!r} did not start")
-        pids = line.split()
-    await _listening(port)
+    try:
+        while not pids or not all(word.isdigit() for word in pids):
+            line = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), START_S)
+            if not line:
+                raise BenchFailed(f"{module} {kind} did not start; it says above why")
+            pids = line.split()
+        await _listening(port)
+    except BaseException:
+        process.kill()
+        raise
     return Server(port, process, tuple(int(pid) for pid in pids))
 
 
