@@ -2,6 +2,7 @@
 PY ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+JOBS ?= 2
 
 .PHONY: run test bench lint types layers setup lock
 setup: $(VENV)/.ready
@@ -28,7 +29,7 @@ layers: setup
 
 test: setup lint types layers
 	$(BIN)/python tests/system_packages.py
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 bench: setup
 	$(BIN)/python -m tests.load

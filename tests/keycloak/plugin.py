@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,20 @@ def real_keycloak(request: pytest.FixtureRequest) -> Iterator[RealKeycloak]:
     asyncio.run(keycloak.start())
     yield keycloak
     asyncio.run(keycloak.remove())
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker tells the run that it is a part of."""
+    said = getattr(session.config, "workeroutput", None)
+    if said is not None:
+        said["no_real_keycloak"] = session.config.stash.get(_SKIPPED, "")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    why_not = getattr(node, "workeroutput", {}).get("no_real_keycloak")
+    if why_not:
+        node.config.stash[_SKIPPED] = why_not
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
