@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import httpx
+import pytest
 
 from integrations.store.connection import connect
 from sandbox.bot_process import BotProcess
@@ -33,6 +34,8 @@ from tests.scenario.program import (
     still_world,
     until,
 )
+
+pytestmark = pytest.mark.alone
 
 STORM, OTHERS, UNHEARD = 600, 1_400, 30
 A_TYPE = 60

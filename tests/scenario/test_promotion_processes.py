@@ -28,6 +28,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from core.audit import Entry
 from core.ids import GroupId, RolloutId, Stack
 from core.rollouts.records import AttemptState, RolloutRecord
@@ -47,6 +49,8 @@ from tests.scenario.program import still_world
 from tests.scenario.program import until as holding
 from tests.scenario.promotion_lab import GROUPS, PAUSED_AT, InstantFleet, Releases, buttons
 from tests.scenario.rollout_lab import running, until
+
+pytestmark = pytest.mark.alone
 
 PROMOTIONS = int(os.environ.get("CDM_P2_PROMOTIONS", "60"))
 TICK_S, TOLD_TICK_S = 0.02, 1.0

@@ -330,7 +330,8 @@ async def test_wrong_token_requests_are_refused_as_measured(
 
 async def test_the_service_token_is_short_and_never_refreshed(tokens: Tokens) -> None:
     body = (await tokens(grant_type="client_credentials")).json()
-    assert (body["expires_in"], body["refresh_expires_in"], body["token_type"]) == (300, 0, "Bearer")
+    assert body["expires_in"] in (299, 300)  # rounded down from when it was made
+    assert (body["refresh_expires_in"], body["token_type"]) == (0, "Bearer")
     assert "refresh_token" not in body
     assert claims(body["access_token"])["preferred_username"] == f"service-account-{CLIENT_ID}"
 

@@ -20,6 +20,8 @@ from tests.contract.keycloak.conftest import once
 from tests.keycloak.realm import CLIENT_ID, CLIENT_SECRET, Realm
 from tests.keycloak.standin import StandInRealm
 
+pytestmark = pytest.mark.alone
+
 USER = r"GET /admin/realms/cdm/users/[^/]+$"
 ROLES, GROUPS, TOKEN = "role-mappings", "/groups", "POST .*/token"
 PAGE = "<html><body>Sign in to the company proxy</body></html>"

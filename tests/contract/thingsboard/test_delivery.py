@@ -14,6 +14,8 @@ from tests.contract.thingsboard.rules import OTA_42
 from tests.contract.thingsboard.site import Customized, Heard, Webhook
 from tests.contract.thingsboard.test_alarm_events import settled
 
+pytestmark = pytest.mark.alone
+
 FAILURE, SUCCESS = {"ota_status": "failure"}, {"ota_status": "success"}
 RETRY_QUEUE = {
     "topic": "tb_rule_engine.under_test",
