@@ -1,4 +1,4 @@
-"""The scopes of the Slack app: what for, and what is lost without each. The manifest and the probe are made of them."""
+"""The scopes and events of the Slack app: what for, and what is lost without each. Manifest and probe use it."""
 
 from __future__ import annotations
 
@@ -59,6 +59,24 @@ SCOPES: tuple[Scope, ...] = (
         "groups:read",
         "the same for private channels",
         "the probe cannot say whether the bot can post to its private channels",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something Slack tells the bot by itself. It needs no scope; forms (views.open) and home tabs need none either."""
+
+    name: str
+    why: str
+    without: str
+
+
+EVENTS: tuple[Event, ...] = (
+    Event(
+        "app_home_opened",
+        "somebody opens the app's Home tab: it is read anew and shown",
+        "the Home tab stays empty",
     ),
 )
 APP_SCOPE = "connections:write"

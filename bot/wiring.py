@@ -32,14 +32,20 @@ from flows.rollouts.ledger import Ledger
 from flows.rollouts.promote import Promoter
 from flows.rollouts.settle import Settler
 from flows.rollouts.watch import RolloutWatch
+from flows.run_form import RunOffers
 from flows.runs import Runs
 from flows.world import World
 from handlers.link.router import build_router as link_router
+from handlers.slack.answers import Answers
 from handlers.slack.clicks import Clicks
 from handlers.slack.commands import Commands
 from handlers.slack.desk import SlackDesk
+from handlers.slack.home import HomeDesk, HomeDoor
 from handlers.slack.inbound import build_app as build_slack
 from handlers.slack.inbound import build_router as slack_router
+from handlers.slack.keep import Keeper
+from handlers.slack.run_form import FormDesk
+from handlers.slack.views import FormDoor
 from handlers.slack.work import WorkLoop
 from handlers.webhooks.thingsboard import ThingsBoardWebhook
 from integrations.store.audit import AuditLog
@@ -113,21 +119,37 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         clock=clock,
         public_url=settings.server.public_url,
     )
+    views, queue = adapters.posts, WorkQueue(store, leases.holder)
+    answers, keeper = Answers(outbox=outbox, views=views, clock=clock), Keeper(queue, clock)
+    forms = FormDesk(
+        offers=RunOffers(gate=gate, incidents=desk),
+        runs=runs,
+        catalog=catalog,
+        views=views,
+        answers=answers,
+        clock=clock,
+    )
     commands = Commands(
         gate=gate,
         world=world,
         orders=orders,
         incidents=desk,
         runs=runs,
+        forms=forms,
         catalog=catalog,
         linking=linking,
         links=settings.links,
     )
-    queue = WorkQueue(store, leases.holder)
     work = WorkLoop(
         queue=queue,
-        desk=SlackDesk(commands, Clicks(orders=orders, incidents=desk, runs=runs), outbox),
-        outbox=outbox,
+        desk=SlackDesk(
+            commands=commands,
+            clicks=Clicks(orders=orders, incidents=desk, runs=runs, forms=forms),
+            forms=forms,
+            homes=HomeDesk(gate=gate, incidents=desk, orders=orders, views=views, answers=answers, clock=clock),
+            answers=answers,
+        ),
+        answers=answers,
         clock=clock,
         max_age_s=settings.timing.work_max_age_s,
     )
@@ -165,7 +187,13 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         webhook=ThingsBoardWebhook(intake, clock, WebhookSecrets(settings, clock)),
         linking=linking,
         replicas=Replicas(store, leases.holder),
-        slack=build_slack(client=client, token=token, queue=queue, clock=clock),
+        slack=build_slack(
+            client=client,
+            token=token,
+            keeper=keeper,
+            forms=FormDoor(views=views, keeper=keeper, catalog=catalog),
+            homes=HomeDoor(keeper=keeper, answers=answers, clock=clock),
+        ),
     )
 
 

@@ -46,7 +46,7 @@ FORMS: tuple[Form, ...] = (
     Form("rollout hold", ("rollout", "hold"), ("<name>",), "block promotion by the bot; changes nothing in hawkBit"),
     Form("rollout unhold", ("rollout", "unhold"), ("<name>",), "lift the hold"),
     Form("rollout stop", ("rollout", "stop"), ("<name>",), "end it for good (admin)"),
-    Form("run", ("run",), ("<runbook>", "<device>", "[name=value…]"), "run a runbook on a device"),
+    Form("run", ("run",), ("[runbook]", "[device]", "[name=value…]"), "run a runbook; what is left out, a form asks"),
     Form("runbooks", ("runbooks",), (), "the runbooks there are"),
     Form("whoami", ("whoami",), (), "who you are to the bot, and what you may do"),
     Form("link", ("link",), (), "link your Slack user with your Keycloak account"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Protocol
@@ -165,6 +166,35 @@ class Posts(Protocol):
 
     async def email(self, user: str) -> str | None:
         """The profile's e-mail address, None for guests, bots, deactivated or unknown people."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRef:
+    """A form on a person's screen. `external_id` is ours; `id` and `hash` are Slack's, None where its answer was lost.
+
+    With a `hash`, an update is refused (Conflict) where the form has changed since.
+    """
+
+    external_id: str
+    id: str | None = None
+    hash: str | None = None
+
+
+class Views(Protocol):
+    """Forms and home tabs (Slack). No call is repeated inside; each is over within the time it is given."""
+
+    async def open_view(self, trigger_id: str, view: Mapping[str, Any], *, timeout_s: float) -> ViewRef:
+        """Show a form; the view's own `external_id` names it. OutcomeUnknown: it may stand. Conflict: another delivery
+        of the same click has opened it. Refused: the trigger's three seconds are over."""
+        ...
+
+    async def update_view(self, ref: ViewRef, view: Mapping[str, Any], *, timeout_s: float) -> None:
+        """Raises NotFound where it is closed (or not open yet), Conflict where it has changed since `ref.hash`."""
+        ...
+
+    async def publish_home(self, user: str, view: Mapping[str, Any], *, timeout_s: float) -> None:
+        """Replace what this person sees in the app's Home tab."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -20,6 +21,7 @@ from core.access import (
     Role,
     Verdict,
     decide_access,
+    roles_in,
     tenants_of,
 )
 from core.errors import OutsideError
@@ -50,6 +52,15 @@ class Person:
     username: str
     read_at: datetime
     remembered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Who a person is now: by tenant the realm's names of their roles that count there, and where they may do what."""
+
+    authority: Authority
+    roles: Mapping[Tenant, Sequence[str]]
+    able: Mapping[Action, frozenset[Tenant]]
 
 
 class Denied(Exception):
@@ -125,11 +136,44 @@ class Gate:
             return Person(user, yes.subject, yes.username, yes.at, remembered=True), yes.view
         seen = self._where(Action.VIEW, authority)
         if not seen:
-            wanted = tenants_of(authority, self._rules) or self.tenants
-            access = decide_access(Action.VIEW, wanted, authority, self._rules)
-            text = await self._why_not(Action.VIEW, wanted, access, authority)
-            raise await self._denied(user, Action.VIEW, "", access.reason.value, text, authority.subject)
+            raise await self._nowhere(user, Action.VIEW, tenants_of(authority, self._rules), authority)
         return Person(user, authority.subject, authority.username, authority.read_at), seen
+
+    async def where(
+        self, user: SlackUser, actions: Sequence[Action], among: frozenset[Tenant] | None = None
+    ) -> Mapping[Action, frozenset[Tenant]]:
+        """In which tenants (of `among`, if given) the person may do each of `actions`, by one live answer.
+
+        Raises Denied, about the first of them, where none may be done anywhere; Keycloak away means that too.
+        """
+        try:
+            authority = await self._live(user, actions[0])
+        except OutsideError as error:
+            text = f"Nothing was done, because your rights cannot be checked. {_why(error)} Try again in a minute."
+            raise await self._denied(user, actions[0], "", "keycloak_away", text) from error
+        able = {action: self._where(action, authority) for action in actions}
+        if among is not None:
+            able = {action: tenants & among for action, tenants in able.items()}
+        if not any(able.values()):
+            raise await self._nowhere(user, actions[0], among or tenants_of(authority, self._rules), authority)
+        return able
+
+    async def profile(self, user: SlackUser) -> Profile:
+        """Who the person is, for their own eyes: nothing is asked for, so no refusal is written down.
+
+        Raises Denied where nobody can say who they are, or the OutsideError of Keycloak.
+        """
+        authority = await self._live(user, Action.VIEW, noted=False)
+        access = decide_access(Action.VIEW, self.tenants, authority, self._rules)
+        if access.reason in (AccessReason.DISABLED, AccessReason.EMAIL_UNVERIFIED):
+            raise Denied(access.reason.value, await self._why_not(Action.VIEW, self.tenants, access, authority))
+        held = {tenant: roles_in(tenant, authority, self._rules) for tenant in sorted(self.tenants)}
+        roles = {
+            tenant: [self._rules.role_names[role] for role in Role if role in found]
+            for tenant, found in held.items()
+            if found
+        }
+        return Profile(authority, roles, {action: self._where(action, authority) for action in Action})
 
     async def describe(self, user: SlackUser) -> tuple[Authority, dict[Tenant, list[Action]]]:
         """Who the person is, and what they may do where. Raises Denied or OutsideError."""
@@ -144,22 +188,22 @@ class Gate:
         }
         return authority, {tenant: actions for tenant, actions in able.items() if actions}
 
-    async def _live(self, user: SlackUser, action: Action, object: str = "") -> Authority:
+    async def _live(self, user: SlackUser, action: Action, object: str = "", *, noted: bool = True) -> Authority:
         if user.team != self._team:
             text = "You are a guest from another workspace: only its own members may use the bot here."
-            raise await self._denied(user, action, object, "foreign_team", text)
+            raise await self._denied(user, action, object, "foreign_team", text, noted=noted)
         subject = await self._links.subject(user)
         if subject is None:
             text = (
                 "Your Slack user is not linked with a Keycloak account, so nobody can say what you may do. "
                 "Type `/cdm link` to link it."
             )
-            raise await self._denied(user, action, object, "not_linked", text)
+            raise await self._denied(user, action, object, "not_linked", text, noted=noted)
         authority = await self._roles.authority(subject)
         if authority is None:
             await self._remembered.forget(user)
             text = "Your Keycloak account does not exist any more. Ask an administrator, then type `/cdm link`."
-            raise await self._denied(user, action, object, "account_gone", text, subject)
+            raise await self._denied(user, action, object, "account_gone", text, subject, noted=noted)
         view, hold = self._where(Action.VIEW, authority), self._where(Action.HOLD, authority)
         if view or hold:
             await self._remembered.put(user, Yes(subject, authority.username, view, hold, authority.read_at))
@@ -223,9 +267,27 @@ class Gate:
         others = [literal(name, 80) for name in dict.fromkeys(names) if name != authority.username]
         return f" Who can help: {', '.join(others[:10])}." if others else ""
 
-    async def _denied(
-        self, user: SlackUser, action: Action, object: str, reason: str, text: str, subject: Subject | None = None
+    async def _nowhere(
+        self, user: SlackUser, action: Action, tenants: frozenset[Tenant], authority: Authority
     ) -> Denied:
+        wanted = tenants or self.tenants
+        access = decide_access(action, wanted, authority, self._rules)
+        text = await self._why_not(action, wanted, access, authority)
+        return await self._denied(user, action, "", access.reason.value, text, authority.subject)
+
+    async def _denied(
+        self,
+        user: SlackUser,
+        action: Action,
+        object: str,
+        reason: str,
+        text: str,
+        subject: Subject | None = None,
+        *,
+        noted: bool = True,
+    ) -> Denied:
+        if not noted:
+            return Denied(reason, text)
         REFUSALS.labels(reason).inc()
         await self._audit.note(subject or f"slack:{user}", f"refused:{action.value}", object, {"reason": reason})
         log.info("access_refused", user=str(user), action=action.value, object=object, reason=reason)

@@ -49,6 +49,11 @@ class IncidentDesk:
             raise NotFound("This alarm names no device, so nothing can be run on one.")
         return incident.newest.device
 
+    async def devices_of(self, id: IncidentId) -> tuple[Tenant, frozenset[DeviceName]]:
+        """Whose incident it is, and the devices it is about. Raises NotFound or Refused."""
+        incident = await self._as_shown(id)
+        return incident.tenant, frozenset(m.device for m in incident.members.values() if m.device is not None)
+
     async def acknowledge(self, id: IncidentId, user: SlackUser) -> str:
         incident = await self._as_shown(id)
         by = await self._gate.require(user, Action.ACKNOWLEDGE, frozenset({incident.tenant}), f"incident:{id}")

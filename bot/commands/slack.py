@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from bot.commands.options import give_up
-from bot.slack_scopes import APP_SCOPE, SCOPES
+from bot.slack_scopes import APP_SCOPE, EVENTS, SCOPES
 
 app = typer.Typer(no_args_is_help=True, help="The Slack app.")
 
-HINT = "alarms | rollout list | device <id> | run <runbook> <device> | link | help"
+HINT = "alarms | rollout list | device <id> | run [runbook] [device] | link | help"
 
 
 class Mode(StrEnum):
@@ -41,9 +41,10 @@ def manifest(
 
 def manifest_text(mode: Mode, url: str = "") -> str:
     """`url` is the bot's public address, used in mode http alone."""
-    events = f"{url.rstrip('/')}/slack/events"
-    address = f'\n      url: "{events}"' if mode is Mode.HTTP else ""
-    request = f'\n    request_url: "{events}"' if mode is Mode.HTTP else ""
+    door = f"{url.rstrip('/')}/slack/events"
+    address = f'\n      url: "{door}"' if mode is Mode.HTTP else ""
+    request = f'\n    request_url: "{door}"' if mode is Mode.HTTP else ""
+    events = "\n".join(f"      - {event.name}  # {event.why}" for event in EVENTS)
     width = max(len(scope.name) for scope in SCOPES)
     scopes = "\n".join(f"      - {scope.name:<{width}}  # {scope.why}" for scope in SCOPES)
     return f"""{_HEAD[mode]}
@@ -54,6 +55,9 @@ display_information:
   description: Alarms, rollouts and runbooks of the device fleet
   background_color: "#1b2a41"
 features:
+  app_home:
+    home_tab_enabled: true
+    messages_tab_enabled: false
   bot_user:
     display_name: cdm
     always_online: true
@@ -67,6 +71,9 @@ oauth_config:
     bot:
 {scopes}
 settings:
+  event_subscriptions:{request}
+    bot_events:
+{events}
   interactivity:
     is_enabled: true{request}
   org_deploy_enabled: false

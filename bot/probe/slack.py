@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.probe.finding import Finding, fail, ok, warn
 from bot.settings import Settings
 from bot.settings import Slack as SlackSection
-from bot.slack_scopes import APP_SCOPE, SCOPES
+from bot.slack_scopes import APP_SCOPE, EVENTS, SCOPES
 from integrations.slack.client import Identity, SlackPosts
 
 SYSTEM = "Slack"
@@ -39,8 +39,20 @@ async def look(settings: Settings) -> AsyncIterator[Finding]:
         yield ok(
             SYSTEM,
             "Mode http: whether Slack reaches the bot and the signing secret is right shows at the first click only. "
-            f"The app's request URLs must be {settings.server.public_url.rstrip('/')}/slack/events.",
+            "The app's request URLs (command, interactivity, events) must be "
+            f"{settings.server.public_url.rstrip('/')}/slack/events.",
         )
+    yield _home()
+
+
+def _home() -> Finding:
+    """A bot token can ask neither for the app's features nor for its events."""
+    lost = "; ".join(f"without the event {event.name} {event.without}" for event in EVENTS)
+    return ok(
+        SYSTEM,
+        "Forms and the Home tab need no scope. Slack does not tell a bot whether its Home tab and its events are on: "
+        f"`cdm slack manifest` has both, and {lost}.",
+    )
 
 
 def _team(slack: SlackSection, me: Identity) -> Finding:

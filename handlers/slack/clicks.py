@@ -6,20 +6,23 @@ from core.errors import Refused
 from core.ids import IncidentId, RolloutId
 from core.messages.blocks import Message, compose, section
 from core.messages.text import literal
+from core.messages.views import RUN_FORM
 from flows.incident_desk import IncidentDesk
 from flows.orders import RolloutOrders, Verb
 from flows.runs import RunRequest, Runs
 from handlers.slack.requests import Click
+from handlers.slack.run_form import FormDesk
 
 _VERBS = {verb.value: verb for verb in Verb}
 _RUNBOOKS = {"run:journal": "journal", "run:rauc-status": "rauc-status", "redeploy": "redeploy"}
 
 
 class Clicks:
-    def __init__(self, *, orders: RolloutOrders, incidents: IncidentDesk, runs: Runs) -> None:
+    def __init__(self, *, orders: RolloutOrders, incidents: IncidentDesk, runs: Runs, forms: FormDesk) -> None:
         self._orders = orders
         self._incidents = incidents
         self._runs = runs
+        self._forms = forms
 
     async def answer(self, click: Click) -> list[Message]:
         """Private answers; what everybody should see changes in its own message. Raises Denied or OutsideError."""
@@ -27,6 +30,9 @@ class Clicks:
             return [_said(await self._order(click))]
         if click.action in _RUNBOOKS:
             await self._run(click)
+            return []
+        if click.action == RUN_FORM:
+            await self._forms.fill(click, incident=IncidentId(click.value) if click.value else None)
             return []
         if click.action == "acknowledge":
             return [_said(await self._incidents.acknowledge(IncidentId(click.value), click.user))]

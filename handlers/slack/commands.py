@@ -29,6 +29,7 @@ from flows.orders import RolloutOrders, Verb
 from flows.runs import RunRequest, Runs
 from flows.world import Found, StackWorld, World
 from handlers.slack.requests import Typed
+from handlers.slack.run_form import FormDesk
 from runbooks import Catalog
 
 SHOWN_ROLLOUTS = 3
@@ -45,6 +46,7 @@ class Commands:
         orders: RolloutOrders,
         incidents: IncidentDesk,
         runs: Runs,
+        forms: FormDesk,
         catalog: Catalog,
         linking: Linking,
         links: Mapping[str, str],
@@ -54,6 +56,7 @@ class Commands:
         self._orders = orders
         self._incidents = incidents
         self._runs = runs
+        self._forms = forms
         self._catalog = catalog
         self._linking = linking
         self._links = links
@@ -99,6 +102,9 @@ class Commands:
         return [runbooks_message(books)]
 
     async def _run(self, request: Typed, command: Command) -> list[Message]:
+        if len(command.args) < 2:
+            await self._forms.fill(request, command.args)
+            return []
         runbook, device = command.args
         channel = await self._runs.run(
             RunRequest(

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from core.ids import Channel
+from collections.abc import Sequence
+
+from core.messages.blocks import Message
+from handlers.slack.answers import Answers
 from handlers.slack.clicks import Clicks
 from handlers.slack.commands import Commands
-from handlers.slack.requests import Request, Typed
-from integrations.store.outbox import Outbox
+from handlers.slack.home import HomeDesk
+from handlers.slack.requests import Click, HomeOpened, Request, Sent, Typed
+from handlers.slack.run_form import FormDesk
 
 
 class SlackDesk:
-    def __init__(self, commands: Commands, clicks: Clicks, outbox: Outbox) -> None:
+    def __init__(
+        self, *, commands: Commands, clicks: Clicks, forms: FormDesk, homes: HomeDesk, answers: Answers
+    ) -> None:
         self._commands = commands
         self._clicks = clicks
-        self._outbox = outbox
+        self._forms = forms
+        self._homes = homes
+        self._answers = answers
 
     async def handle(self, request: Request) -> None:
         """Carry it out and answer. Raises Denied or OutsideError."""
-        if isinstance(request, Typed):
-            answers = await self._commands.answer(request)
-        else:
-            answers = await self._clicks.answer(request)
-        for answer in answers:
-            await self._outbox.tell(
-                Channel(request.channel), request.user.user, answer, response_url=request.response_url
-            )
+        for answer in await self._answered(request):
+            await self._answers.tell(request, answer)
+
+    async def _answered(self, request: Request) -> Sequence[Message]:
+        match request:
+            case Typed():
+                return await self._commands.answer(request)
+            case Click():
+                return await self._clicks.answer(request)
+            case Sent():
+                return await self._forms.run(request)
+            case HomeOpened():
+                await self._homes.show(request)
+                return ()

@@ -6,59 +6,78 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import structlog
 from fastapi import APIRouter, Request, Response
-from prometheus_client import Counter
 from slack_bolt.adapter.fastapi.async_handler import AsyncSlackRequestHandler
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
-from core.ports import Clock
-from integrations.store.connection import STORE_DOWN, StoreTimeout
-from integrations.store.work import WorkQueue
-
-log = structlog.get_logger(__name__)
-
-HEARD = Counter("cdm_slack_heard", "Commands and clicks heard", ["kind", "outcome"])
-
-STORE_AWAY = "Nothing was done: the bot cannot reach its store, so it takes no orders. Try again in a minute."
-STORE_SILENT = (
-    "The bot's store did not answer in time. What you asked for may still be carried out within the next minutes: "
-    "look at how things are before you ask again."
-)
+from core.ids import SlackUser
+from core.messages.home import REFRESH
+from core.messages.views import RUN_FORM
+from handlers.slack.home import HomeDoor
+from handlers.slack.keep import HEARD, Keeper
+from handlers.slack.views import FormDoor, is_menu, wants_form
 
 
-def build_app(*, client: AsyncWebClient, token: Callable[[], str], queue: WorkQueue, clock: Clock) -> AsyncApp:
-    """The bolt app. Listeners only hand over, so the answer may wait for them (that avoids bolt's 10 ms polling).
+def build_app(
+    *, client: AsyncWebClient, token: Callable[[], str], keeper: Keeper, forms: FormDoor, homes: HomeDoor
+) -> AsyncApp:
+    """The bolt app. Listeners only hand over, so the answer may wait for them (that avoids bolt's 10 ms polling); forms
+    alone are opened and checked here, since Slack gives three seconds for that.
 
     Signatures are checked before it (`build_router`), with a secret that may rotate; Socket Mode has none.
     """
 
     async def authorize() -> AuthorizeResult:
-        """Without asking Slack (bolt would call auth.test within the first request). Only commands and clicks are
-        listened to, and the bot makes neither, so it need not know its own user to pass over them."""
+        """Without asking Slack (bolt would call auth.test within the first request). What is listened
+        to is never made by the bot itself, so it need not know its own user to pass over that."""
         return AuthorizeResult(enterprise_id=None, team_id=None, bot_token=token(), bot_id=None, bot_user_id=None)
 
     app = AsyncApp(client=client, authorize=authorize, request_verification_enabled=False, process_before_response=True)
 
     @app.command(re.compile(r".*"))
     async def command(ack: AsyncAck, body: dict[str, Any]) -> None:
-        item = {**_command(body), "heard_at": clock.now().isoformat()}
-        problem = await _keep(queue, item, once=body["trigger_id"])
+        item, once = _command(body), body["trigger_id"]
+        if wants_form(item["text"]):
+            problem = await forms.open(body["trigger_id"], item, once=once)
+        else:
+            problem = await keeper.keep(item, once=once)
         await (ack(problem) if problem else ack())
 
     @app.action(re.compile(r".*"))
     async def action(ack: AsyncAck, respond: AsyncRespond, body: dict[str, Any]) -> None:
         pressed = body["actions"][0]
-        item = {**_click(body, pressed), "heard_at": clock.now().isoformat()}
+        if is_menu(pressed) and body.get("view"):
+            await forms.choose(body)
+            await ack()
+            return
+        item = _click(body, pressed)
+        user = SlackUser(item["team"], item["user"])
+        once = f"{body['trigger_id']}/{pressed.get('action_ts', '')}"
         problem = None
-        if not pressed.get("url"):
-            problem = await _keep(queue, item, once=f"{body['trigger_id']}/{pressed.get('action_ts', '')}")
+        if item["action"] == RUN_FORM:
+            problem = await forms.open(body["trigger_id"], item, once=once)
+        elif item["action"] == REFRESH:
+            await homes.ask(user)
+        elif not pressed.get("url"):
+            problem = await keeper.keep(item, once=once)
         await ack()
-        if problem:  # an ack of a click cannot carry a text
+        if problem and item["response_url"]:  # an ack of a click cannot carry a text
             await respond(problem, response_type="ephemeral", replace_original=False)
+        elif problem:
+            homes.say(user, problem)
+
+    @app.view(re.compile(r".*"))
+    async def sent(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack(**await forms.submit(body))
+
+    @app.event("app_home_opened")
+    async def home_opened(body: dict[str, Any]) -> None:
+        event = body["event"]
+        if event.get("tab") == "home":
+            await homes.ask(SlackUser(body.get("team_id", ""), event["user"]))
 
     return app
 
@@ -86,22 +105,6 @@ def signed(secret: str, body: bytes, headers: Mapping[str, str]) -> bool:
     return SignatureVerifier(secret).is_valid_request(body, dict(headers))
 
 
-async def _keep(queue: WorkQueue, item: dict[str, Any], *, once: str) -> str | None:
-    """Keep it durably. What to tell the person where that did not work, or where nobody can say whether it did."""
-    try:
-        fresh = await queue.put(item, once=once)
-    except StoreTimeout:  # the command may lie in a frozen store's socket, to be run when it goes on
-        HEARD.labels(item["kind"], "store_silent").inc()
-        log.exception("order_perhaps_kept", kind=item["kind"])
-        return STORE_SILENT
-    except STORE_DOWN:
-        HEARD.labels(item["kind"], "store_away").inc()
-        log.exception("order_not_kept", kind=item["kind"])
-        return STORE_AWAY
-    HEARD.labels(item["kind"], "kept" if fresh else "replay").inc()
-    return None
-
-
 def _command(body: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "kind": "command",
@@ -115,13 +118,16 @@ def _command(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _click(body: Mapping[str, Any], pressed: Mapping[str, Any]) -> dict[str, Any]:
     user, container = body["user"], body.get("container", {})
+    action, value = pressed["action_id"], pressed.get("value", "")
+    if pressed.get("type") == "overflow":  # a choice says what button it stands for: "<action>:<value>"
+        action, _, value = pressed["selected_option"]["value"].rpartition(":")
     return {
         "kind": "click",
         "team": user.get("team_id") or body.get("team", {}).get("id", ""),
         "user": user["id"],
         "channel": container.get("channel_id") or body.get("channel", {}).get("id", ""),
         "message_ts": container.get("message_ts", ""),
-        "action": pressed["action_id"],
-        "value": pressed.get("value", ""),
+        "action": action,
+        "value": value,
         "response_url": body.get("response_url", ""),
     }

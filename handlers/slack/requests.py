@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
 from core.ids import Channel, SlackUser
+from core.ports import ViewRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Typed:
-    """A slash command. `repeated`: it was begun before, by a process that did not finish it."""
+    """A slash command. `repeated`: it was begun before, by a process that did not finish it.
+
+    `form`: a form was opened for it as loading, or may have been. `trouble`: why it surely or probably was not.
+    """
 
     id: str
     user: SlackUser
@@ -20,11 +25,14 @@ class Typed:
     heard_at: datetime
     repeated: bool
     text: str
+    form: ViewRef | None = None
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Click:
-    """A button pressed. `value` names the thing it acts on; the state of that thing is read anew."""
+    """A button pressed. `value` names the thing it acts on; the state of that thing is read anew. `channel` is "" in
+    the Home tab. `form` and `trouble` as in `Typed`."""
 
     id: str
     user: SlackUser
@@ -35,6 +43,38 @@ class Click:
     action: str
     value: str
     message_ts: str
+    form: ViewRef | None = None
+    trouble: str = ""
 
 
-Request: TypeAlias = Typed | Click
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A form for a run, filled in and valid by itself. `form` still stands and shows the outcome, where the form was
+    opened in the Home tab (`channel` is "" then); else it is closed. `incident` is "" where there is none."""
+
+    id: str
+    user: SlackUser
+    channel: Channel
+    response_url: str | None
+    heard_at: datetime
+    repeated: bool
+    runbook: str
+    device: str
+    params: Mapping[str, str]
+    incident: str
+    form: ViewRef | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeOpened:
+    """Somebody looks at the app's Home tab."""
+
+    id: str
+    user: SlackUser
+    channel: Channel
+    response_url: str | None
+    heard_at: datetime
+    repeated: bool
+
+
+Request: TypeAlias = Typed | Click | Sent | HomeOpened

@@ -14,16 +14,16 @@ from core.errors import OutsideError
 from core.ids import Channel, SlackUser
 from core.messages.blocks import compose
 from core.messages.text import at, literal
-from core.ports import Clock
+from core.ports import Clock, ViewRef
 from flows.gate import Denied
-from handlers.slack.requests import Click, Request, Typed
+from handlers.slack.answers import Answers
+from handlers.slack.requests import Click, HomeOpened, Request, Sent, Typed
 from integrations.store.connection import STORE_DOWN
-from integrations.store.outbox import Outbox
 from integrations.store.work import Item, WorkQueue
 
 log = structlog.get_logger(__name__)
 
-WORK = Counter("cdm_work", "Commands and clicks worked on", ["kind", "outcome"])
+WORK = Counter("cdm_work", "Commands, clicks and forms worked on", ["kind", "outcome"])
 WAITED = Histogram("cdm_work_wait_seconds", "From heard to begun", buckets=(0.01, 0.05, 0.2, 1, 5, 30, 120))
 
 RECLAIM_IDLE_MS = 12_000
@@ -42,11 +42,11 @@ class WorkLoop:
     process gets it again, and what it does to the world is fenced by its id."""
 
     def __init__(
-        self, *, queue: WorkQueue, desk: Desk, outbox: Outbox, clock: Clock, max_age_s: float, parallel: int = 32
+        self, *, queue: WorkQueue, desk: Desk, answers: Answers, clock: Clock, max_age_s: float, parallel: int = 32
     ) -> None:
         self._queue = queue
         self._desk = desk
-        self._outbox = outbox
+        self._answers = answers
         self._clock = clock
         self._max_age = timedelta(seconds=max_age_s)
         self._room = asyncio.Semaphore(parallel)
@@ -139,9 +139,7 @@ class WorkLoop:
         return "done"
 
     async def _answer(self, request: Request, text: str) -> None:
-        await self._outbox.tell(
-            Channel(request.channel), request.user.user, compose(text), response_url=request.response_url
-        )
+        await self._answers.tell(request, compose(text))
 
     async def _keep(self, item: Item) -> None:
         while True:
@@ -160,6 +158,13 @@ def parse_request(item: Item) -> Request:
         "heard_at": datetime.fromisoformat(body["heard_at"]),
         "repeated": item.deliveries > 1,
     }
+    if body["kind"] == "home":
+        return HomeOpened(**common)
+    common["form"] = ViewRef(**body["form"]) if body.get("form") else None
+    if body["kind"] == "form":
+        given = {name: body[name] for name in ("runbook", "device", "params", "incident")}
+        return Sent(**common, **given)
+    common["trouble"] = body.get("trouble", "")
     if body["kind"] == "command":
         return Typed(**common, text=body["text"])
     return Click(**common, action=body["action"], value=body["value"], message_ts=body["message_ts"])

@@ -1,4 +1,4 @@
-"""`core.ports.Posts` on Slack's Web API. No call is ever repeated here: who may repeat it knows more.
+"""`core.ports.Posts` and `Views` on Slack's Web API. No call is ever repeated here: who may repeat it knows more.
 
 slack_sdk's own retries are off (its default handler posts twice when a connection is cut after Slack stored the
 message), each call has a connection of its own (a reused one that Slack has closed leaves a post's outcome unknown),
@@ -7,6 +7,7 @@ and nothing unfurls, so that a URL in a text fetches nothing.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,16 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from core.ids import Channel
-from integrations.slack.errors import BY_CODE, DOUBTFUL, SlackFailed, SlackRefused, SlackUnavailable, SlackUnknown
+from core.ports import ViewRef
+from integrations.slack.errors import (
+    BY_CODE,
+    DOUBTFUL,
+    SlackFailed,
+    SlackRefused,
+    SlackUnavailable,
+    SlackUnknown,
+    ViewGone,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -159,6 +169,32 @@ class SlackPosts:
         if any(person.get(flag) for flag in _OUTSIDERS):
             return None
         return (person.get("profile") or {}).get("email") or None
+
+    async def open_view(self, trigger_id: str, view: Mapping[str, Any], *, timeout_s: float) -> ViewRef:
+        shown = await self._view("views.open", {"trigger_id": trigger_id, "view": dict(view)}, timeout_s)
+        return ViewRef(str(view.get("external_id", "")), str(shown["id"]), str(shown["hash"]))
+
+    async def update_view(self, ref: ViewRef, view: Mapping[str, Any], *, timeout_s: float) -> None:
+        named = {"view_id": ref.id} if ref.id else {"external_id": ref.external_id}
+        wanted = {**named, **({"hash": ref.hash} if ref.hash else {}), "view": dict(view)}
+        try:
+            await self._view("views.update", wanted, timeout_s)
+        except SlackFailed as error:
+            if error.code == "not_found":  # of other methods it says something else
+                raise ViewGone(error.code, "The form is not open any more.") from error
+            raise
+
+    async def publish_home(self, user: str, view: Mapping[str, Any], *, timeout_s: float) -> None:
+        await self._view("views.publish", {"user_id": user, "view": dict(view)}, timeout_s)
+
+    async def _view(self, method: str, wanted: Mapping[str, Any], timeout_s: float) -> Mapping[str, Any]:
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer, _ = await self._call(method, wanted, "write")
+        except TimeoutError as error:
+            raise _broken(error, "write") from error
+        shown: Mapping[str, Any] = answer["view"]
+        return shown
 
     async def _send_bytes(self, url: str, content: bytes) -> None:
         try:

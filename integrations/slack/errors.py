@@ -12,6 +12,10 @@ SlackFailed
   TooLong              the text, or all text of the blocks together
   UrlSpent             a response_url after its 30 minutes or 5 uses
   UserUnreachable      the person is not in the channel, or no longer there
+  TriggerSpent         a trigger_id after its 3 seconds, or unknown
+  TriggerUsed          another delivery of the same click has used it
+  ViewGone             the form was closed, or is not open yet
+  ViewChanged          the form has changed since the hash given
   SlackUnavailable     could not be reached, or a read failed on Slack's side: nothing has happened
   SlackUnknown         a write was sent and its outcome is not known
   SlackRefused         any other refusal
@@ -22,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from core.errors import NotAllowed, NotFound, OutcomeUnknown, OutsideError, RateLimited, Refused, Unavailable
+from core.errors import Conflict, NotAllowed, NotFound, OutcomeUnknown, OutsideError, RateLimited, Refused, Unavailable
 
 
 class SlackFailed(OutsideError):
@@ -77,6 +81,22 @@ class UrlSpent(SlackFailed, NotFound):
 
 class UserUnreachable(SlackFailed, NotFound):
     reason = "user_unreachable"
+
+
+class TriggerSpent(SlackFailed, Refused):
+    reason = "trigger_spent"
+
+
+class TriggerUsed(SlackFailed, Conflict):
+    reason = "trigger_used"
+
+
+class ViewGone(SlackFailed, NotFound):
+    reason = "view_gone"
+
+
+class ViewChanged(SlackFailed, Conflict):
+    reason = "view_changed"
 
 
 class SlackUnavailable(SlackFailed, Unavailable):
@@ -137,6 +157,13 @@ _WORDS: tuple[tuple[type[SlackFailed], str, str], ...] = (
         "The person cannot be reached in this channel ({code}).",
         "user_not_in_channel user_not_found users_not_found user_disabled",
     ),
+    (
+        TriggerSpent,
+        "Slack opens a form within three seconds of the click only ({code}).",
+        "expired_trigger_id invalid_trigger_id",
+    ),
+    (TriggerUsed, "The form was opened already ({code}).", "exchanged_trigger_id"),
+    (ViewChanged, "The form has changed meanwhile ({code}).", "hash_conflict"),
 )
 
 BY_CODE: Mapping[str, tuple[type[SlackFailed], str]] = MappingProxyType(

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 import sandbox.slack.app  # noqa: F401  it registers every method
 from bot.commands import slack
 from bot.commands.slack import Mode, manifest_text
-from bot.slack_scopes import SCOPES
+from bot.slack_scopes import EVENTS, SCOPES
 from sandbox.slack.calls import METHODS
 from tests.unit.bot.conftest import Run
 
@@ -58,6 +58,14 @@ def test_each_scope_says_what_for(scope: Any) -> None:
     assert line.partition("#")[2].strip() == scope.why
 
 
+def test_the_home_tab_is_on_and_what_tells_of_its_opening_and_nobody_can_write_to_the_bot() -> None:
+    made = parsed(manifest_text(Mode.SOCKET))
+    assert made["features"]["app_home"] == {"home_tab_enabled": True, "messages_tab_enabled": False}
+    assert made["settings"]["event_subscriptions"]["bot_events"] == [event.name for event in EVENTS]
+    listened = re.findall(r'app\.event\("([a-z_]+)"\)', (ROOT / "handlers" / "slack" / "inbound.py").read_text())
+    assert listened == [event.name for event in EVENTS]
+
+
 def test_slacks_limits_are_kept() -> None:
     made = parsed(manifest_text(Mode.SOCKET))
     assert len(made["display_information"]["name"]) <= 35
@@ -74,6 +82,7 @@ async def test_in_socket_mode_no_address_is_named(run: Run) -> None:
     assert made["settings"]["socket_mode_enabled"] is True
     assert "url" not in made["features"]["slash_commands"][0]
     assert "request_url" not in made["settings"]["interactivity"]
+    assert "request_url" not in made["settings"]["event_subscriptions"]
 
 
 async def test_in_http_mode_everything_goes_to_the_bots_one_door(run: Run) -> None:
@@ -82,6 +91,7 @@ async def test_in_http_mode_everything_goes_to_the_bots_one_door(run: Run) -> No
     assert made["settings"]["socket_mode_enabled"] is False
     assert made["features"]["slash_commands"][0]["url"] == door
     assert made["settings"]["interactivity"] == {"is_enabled": True, "request_url": door}
+    assert made["settings"]["event_subscriptions"]["request_url"] == door
 
 
 async def test_http_mode_without_an_address_slack_could_call_is_refused(run: Run) -> None:
