@@ -47,6 +47,13 @@ class Pressable:
     value: str | None
 
 
+def _buttons(part: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What can be pressed of an element: a button, or each choice of a menu."""
+    if part["type"] == "overflow":
+        return [{"action_id": part["action_id"], **option} for option in part["options"]]
+    return [part] if part["type"] == "button" else []
+
+
 class Screen:
     """Formats one workspace. Buttons are numbered as they appear and keep their number; `buttons` says which is which.
 
@@ -177,7 +184,7 @@ class Screen:
             case _:
                 lines += self._readable(html.escape(as_read("", [dict(block)]), quote=False))
                 presses = []
-        return lines + self._presses([p for p in presses if p["type"] == "button"], change, owner)
+        return lines + self._presses([p for part in presses for p in _buttons(part)], change, owner)
 
     def _presses(self, buttons: list[Mapping[str, Any]], change: Mapping[str, Any], owner: str) -> list[str]:
         told = []

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.access import Action, Authority
-from core.commands import FORMS, NotUnderstood
+from core.commands import FORMS, Form, NotUnderstood
 from core.devices import DeviceFacts, Reading
 from core.ids import Stack, Tenant
 from core.messages.blocks import Block, Message, compose, context, fields, section
-from core.messages.text import ago, at, escape, links, literal, mono
+from core.messages.states import DEVICES, NOTICES, Notice, Presence
+from core.messages.text import ago, at, count, escape, links, literal, mono
 from core.rollouts.facts import TargetFacts
 
 DEVICE_KEYS = ("sw_version", "rauc_slot", "ota_status", "ota_error")
@@ -34,6 +35,7 @@ _PHRASES: Mapping[Action, str] = {
     Action.DELETE_ROLLOUT: "delete a rollout",
     Action.AUDIT_VERIFY: "verify the audit log",
 }
+_RISKS: Mapping[str, str] = {"read": "(only reads)", "change": "(*changes the device*)"}
 
 
 def in_words(action: Action) -> str:
@@ -57,28 +59,29 @@ class DeviceView:
 
 
 def help_message() -> Message:
-    lines = [f"`{escape(form.usage)}`  {escape(form.does)}" for form in FORMS]
-    return compose("What I understand:", section("\n".join(lines)))
+    """Every command, those about rollouts apart: they are many."""
+    rollouts = [form for form in FORMS if form.words[0] == "rollout"]
+    others = [form for form in FORMS if form not in rollouts]
+    head = "*What I understand*"
+    return compose(head, section(f"{head}\n{_usages(others)}"), section(f"*Rollouts*\n{_usages(rollouts)}"))
 
 
 def not_understood(answer: NotUnderstood) -> Message:
-    head = f"Not understood: {literal(answer.problem, 300)}."
+    head = NOTICES[Notice.NOT_UNDERSTOOD].over(f"{literal(answer.problem, 300)}.")
     usages = "\n".join(f"`{escape(usage)}`" for usage in answer.nearest)
     return compose(head, section(head), section(f"Did you mean\n{usages}"))
 
 
 def device_message(view: DeviceView) -> Message:
-    """One device at a glance: online, version, slot, update status, address, sets, alarms."""
+    """One device at a glance: online, alarms, version, slot, update status, address, sets."""
     facts = view.facts
-    name = literal(facts.name, 120)
-    state = {True: ":large_green_circle: online", False: ":red_circle: offline", None: ":white_circle: unknown"}[
-        facts.active
-    ]
-    seen = f", last activity {ago(facts.last_activity_at)}" if facts.last_activity_at else ""
-    blocks: list[Block] = [
-        section(f"*{name}*  {state}{seen}"),
+    presence = {True: Presence.ONLINE, False: Presence.OFFLINE, None: Presence.UNKNOWN}[facts.active]
+    what = f"{DEVICES[presence].over(mono(facts.name, 120))}\n{' · '.join(_numbers(view, presence))}"
+    blocks: list[Block] = [section(what)]
+    if view.alarms:
+        blocks.append(section("\n".join(f"• {literal(a, 200)}" for a in view.alarms)))
+    blocks.append(
         fields(
-            ("Tenant", f"{literal(view.tenant, 60)} on {literal(view.stack, 60)}"),
             ("Running version", _reading(facts.readings.get("sw_version"))),
             ("Booted slot", _reading(facts.readings.get("rauc_slot"))),
             ("Update status", _update_status(facts.readings)),
@@ -86,18 +89,14 @@ def device_message(view: DeviceView) -> Message:
             ("hawkBit: assigned", _set(view.target.assigned if view.target else None)),
             ("hawkBit: installed", _set(view.target.installed if view.target else None)),
             ("hawkBit: last poll", at(view.target.last_poll_at) if view.target and view.target.last_poll_at else "-"),
-        ),
-    ]
-    if view.alarms:
-        blocks.append(section("*Active alarms*\n" + "\n".join(f"• {literal(a, 200)}" for a in view.alarms)))
-    else:
-        blocks.append(section("No active alarms."))
+        )
+    )
     if view.missing:
-        blocks.append(context(*(f":warning: {literal(m, 300)}" for m in view.missing)))
+        blocks.append(context(*(f"⚠️ {literal(m, 300)}" for m in view.missing)))
     names = {"device": facts.name, "tenant": view.tenant, "stack": view.stack, "originator": facts.id}
     if shown := links(view.links, names):
         blocks.append(context(*shown))
-    return compose(f"{name}: {state}", *blocks)
+    return compose(what, *blocks)
 
 
 def whoami_message(authority: Authority, able: Mapping[Tenant, Sequence[Action]]) -> Message:
@@ -112,8 +111,9 @@ def whoami_message(authority: Authority, able: Mapping[Tenant, Sequence[Action]]
 
 def runbooks_message(books: Iterable[tuple[str, str, str, str]]) -> Message:
     """`books` are (name, usage, risk, what it does)."""
-    lines = [f"`/cdm run {escape(usage)}`  {literal(does, 200)} _({risk})_" for _, usage, risk, does in books]
-    return compose("Runbooks:", section("\n".join(lines) or "There are none."))
+    lines = [f"`/cdm run {escape(usage)}`  {literal(does, 200)} {_RISKS[risk]}" for _, usage, risk, does in books]
+    head = f"*{count(len(lines), 'runbook')}*"
+    return compose(head, section("\n".join([head, *lines])))
 
 
 def fresh_error(readings: Mapping[str, Reading]) -> str | None:
@@ -122,6 +122,17 @@ def fresh_error(readings: Mapping[str, Reading]) -> str | None:
     if error is None or not error.value or (status is not None and error.at < status.at):
         return None
     return error.value
+
+
+def _usages(forms: Iterable[Form]) -> str:
+    return "\n".join(f"`{escape(form.usage)}`  {escape(form.does)}" for form in forms)
+
+
+def _numbers(view: DeviceView, presence: Presence) -> list[str]:
+    active = count(len(view.alarms), "active alarm") if view.alarms else "no active alarms"
+    seen = view.facts.last_activity_at
+    heard = f"{presence.value}, last activity {at(seen)} ({ago(seen)})" if seen else presence.value
+    return [f"*{active}*", heard, f"{literal(view.tenant, 60)} on {literal(view.stack, 60)}"]
 
 
 def _update_status(readings: Mapping[str, Reading]) -> str:
@@ -133,7 +144,7 @@ def _update_status(readings: Mapping[str, Reading]) -> str:
 
 
 def _reading(reading: Reading | None) -> str:
-    return f"{mono(reading.value, 80)} ({ago(reading.at)})" if reading else "never sent"
+    return f"{mono(reading.value, 80)} {at(reading.at)}" if reading else "never sent"
 
 
 def _set(found: object | None) -> str:

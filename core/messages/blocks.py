@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -26,6 +26,7 @@ _FIELD, _FIELDS = 2_000, 10
 _HEADER = 150
 _CONTEXTS = 10
 _BUTTONS = 25
+_OPTIONS, _OPTION_VALUE = 5, 150
 _LABEL, _VALUE, _ACTION_ID = 75, 2_000, 255
 _LEAST = 20
 
@@ -42,7 +43,10 @@ class Confirm:
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """`value` is the id of the thing it acts on. A button whose value does not fit is left out, never cut."""
+    """`value` is the id of the thing it acts on. A button whose value does not fit is left out, never cut.
+
+    In a menu, `style` and `confirm` are not shown: what needs them stays a button.
+    """
 
     action_id: str
     label: str
@@ -86,8 +90,19 @@ def context(*texts: str) -> Block:
     return {"type": "context", "elements": [_mrkdwn(text) for text in texts]}
 
 
-def actions(*buttons: Button) -> Block:
-    return {"type": "actions", "elements": [_button(button) for button in buttons if _fits(button)]}
+def actions(*buttons: Button, more: Sequence[Button] = ()) -> Block:
+    """Buttons in a row, then `more` of them in the menu "More actions". What fits no menu, or would be alone in it,
+    stays a button.
+
+    The menu's action_id is "more", each option's value "<action_id>:<value>"; a value with a colon fits no menu.
+    """
+    menu = [button for button in more if _fits(button) and _fits_menu(button)][:_OPTIONS]
+    if len(menu) == 1:
+        menu = []
+    row = [_button(button) for button in (*buttons, *more) if _fits(button) and button not in menu]
+    if menu:
+        row.append({"type": "overflow", "action_id": "more", "options": [_option(button) for button in menu]})
+    return {"type": "actions", "elements": row}
 
 
 def divider() -> Block:
@@ -157,7 +172,17 @@ def _button(button: Button) -> Block:
             "confirm": _plain(asked.confirm, 30),
             "deny": _plain(asked.deny, 30),
         }
+        if button.style:
+            built["confirm"]["style"] = button.style
     return built
+
+
+def _option(button: Button) -> Block:
+    return {"text": _plain(button.label, _LABEL), "value": f"{button.action_id}:{button.value}"}
+
+
+def _fits_menu(button: Button) -> bool:
+    return ":" not in button.value and size(f"{button.action_id}:{button.value}") <= _OPTION_VALUE
 
 
 def _fits(button: Button) -> bool:

@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from core.alarms.facts import Severity
 from core.alarms.parse import Comment
 from core.ids import Stack, Tenant
 from core.incidents import Incident, Member, Phase
-from core.messages.blocks import Block, Button, Confirm, Message, actions, compose, context, fields, section
-from core.messages.text import ago, at, literal, mono, preformatted, utc
+from core.messages.blocks import Block, Button, Confirm, Message, actions, compose, context, section
+from core.messages.fold import folded
+from core.messages.states import NOTICES, PHASES, SEVERITIES, Notice, look_of
+from core.messages.text import ago, at, count, literal, mono, plain, preformatted, utc
 from core.messages.text import links as text_links
 
 LISTED = 20
-"""So many devices of a group stand in its message; all of them are in the file."""
-
-_SEVERITY = {
-    Severity.CRITICAL: ":red_circle:",
-    Severity.MAJOR: ":large_orange_circle:",
-    Severity.MINOR: ":large_yellow_circle:",
-    Severity.WARNING: ":large_blue_circle:",
-    Severity.INDETERMINATE: ":white_circle:",
-}
-_PHASE = {
-    Phase.OPEN: ":rotating_light: open",
-    Phase.ACKNOWLEDGED: ":eyes: acknowledged",
-    Phase.CLEARED: ":white_check_mark: cleared",
-}
+"""With more alarms, each of them stands with its details in a file in the thread."""
+_NAMES = 1_300
+"""For the folded names of a group, all states together: 20 long ones fit, and of more, each stands in the file."""
+_NOTES = 3
 
 
 def incident_message(incident: Incident, links: Mapping[str, str]) -> Message:
@@ -41,10 +33,11 @@ def incident_message(incident: Incident, links: Mapping[str, str]) -> Message:
 
 def unreadable_message(stack: Stack, tenant: Tenant, why: str, body: bytes, received_at: datetime) -> Message:
     """An alarm that was accepted but could not be processed: its text is shown, so that a person can."""
-    head = f":warning: *Unreadable alarm* of {literal(tenant, 80)} on {literal(stack, 80)}"
+    head = NOTICES[Notice.UNREADABLE].over(f"{literal(tenant, 80)} on {literal(stack, 80)}")
+    what = f"{head}\nIt came in {at(received_at)} and could not be processed: {literal(why, 300)}."
     return compose(
-        head,
-        section(f"{head}\nIt came in at {at(received_at)} and could not be processed: {literal(why, 300)}."),
+        what,
+        section(what),
         section(preformatted(body.decode(errors="replace"), 1_500) or "(empty)"),
         context("It is kept among the dead letters. Look at the alarm in ThingsBoard itself."),
     )
@@ -52,16 +45,16 @@ def unreadable_message(stack: Stack, tenant: Tenant, why: str, body: bytes, rece
 
 def away_message(stack: Stack, tenant: Tenant, since: datetime, why: str, back_at: datetime | None) -> Message:
     """ThingsBoard does not answer our reads, or does again."""
-    name = f"ThingsBoard of {literal(tenant, 80)} on {literal(stack, 80)}"
+    name = f"*ThingsBoard* of {literal(tenant, 80)} on {literal(stack, 80)}"
     if back_at is not None:
-        head = f":white_check_mark: {name} answers again"
-        return compose(
-            head, section(f"{head}\nIt was away from {at(since)} to {at(back_at)}. Missed alarms are read now.")
-        )
-    head = f":warning: {name} does not answer"
+        head = NOTICES[Notice.BACK].over(f"{name} answers again")
+        what = f"{head}\nIt was away from {at(since)} to {at(back_at)}. Missed alarms are read now."
+        return compose(what, section(what))
+    head = NOTICES[Notice.AWAY].over(f"{name} does not answer")
+    what = f"{head}\nSince {at(since)} ({ago(since)}): {literal(why, 300)}"
     return compose(
-        head,
-        section(f"{head}\nSince {at(since)}: {literal(why, 300)}"),
+        what,
+        section(what),
         context("Webhooks are still accepted. Alarms whose webhook is lost meanwhile are found when it answers again."),
     )
 
@@ -69,7 +62,7 @@ def away_message(stack: Stack, tenant: Tenant, since: datetime, why: str, back_a
 def comment_message(comment: Comment, actor: str | None) -> Message:
     """A person's remark in ThingsBoard, for the incident's thread."""
     who = literal(actor or "Somebody", 80)
-    return compose(f":speech_balloon: {who} in ThingsBoard: {literal(comment.text, 2_000)}")
+    return compose(f"💬 *{who}* in ThingsBoard: {literal(comment.text, 2_000)}")
 
 
 def devices_file(incident: Incident) -> bytes:
@@ -86,104 +79,159 @@ def devices_file(incident: Incident) -> bytes:
 
 def _single(incident: Incident, links: Mapping[str, str]) -> Message:
     member = incident.newest
-    head = _head(incident, f"on {literal(member.shown_as, 120)}")
-    rows = [
-        ("Device", mono(member.shown_as, 140) + (f" {literal(_label(member), 80)}" if _label(member) else "")),
-        ("Tenant", f"{literal(incident.tenant, 80)} on {literal(incident.stack, 80)}"),
-        ("Severity", _severity(incident.severity)),
-        ("State", _state_line(incident, member)),
-        ("Raised", f"{at(_instant(member.created_ms))} ({ago(_instant(member.created_ms))})"),
-    ]
-    if member.assignee:
-        rows.append(("Assigned to", literal(member.assignee, 80)))
-    blocks = [section(head), fields(*rows)]
+    label = f" ({literal(member.label, 80)})" if member.label and member.label != member.shown_as else ""
+    head = _head(incident, f"on {mono(member.shown_as, 140)}{label}")
+    what = f"{head}\n{' · '.join(_since(incident, member))}"
+    blocks = [section(what)]
     if member.note:
-        blocks.append(section(f"*Details*\n{literal(member.note, 800)}"))
-    notes = [*_history(incident, member), *_links(incident, member, links), mono(incident.id, 40)]
-    return compose(head, *blocks, context(*notes), _buttons(incident))
+        blocks.append(section(f"*Details* {literal(member.note, 800)}"))
+    notes = [f"assigned to {literal(member.assignee, 80)}"] if member.assignee else []
+    notes += [*_history(incident, member), *_links(incident, member, links), mono(incident.id, 40)]
+    return compose(what, *blocks, context(*notes), _buttons(incident))
+
+
+def _since(incident: Incident, member: Member) -> list[str]:
+    """How long it goes on, and who did what about it."""
+    raised = at(_instant(member.created_ms))
+    if incident.phase is Phase.CLEARED:
+        if member.deleted:
+            end = "deleted in ThingsBoard"
+        else:
+            end = "cleared" + _by(member.cleared_by) + (f" {at(_instant(member.clear_ms))}" if member.clear_ms else "")
+        return [f"*{end}*", _where(incident), f"was {incident.severity.name}, raised {raised}"]
+    active = f"*active since {raised}* ({ago(_instant(member.created_ms))})"
+    if incident.phase is Phase.ACKNOWLEDGED:
+        done = "acknowledged" + _by(member.acked_by) + (f" {at(_instant(member.ack_ms))}" if member.ack_ms else "")
+        return [active, _where(incident), str(SEVERITIES[incident.severity]), done]
+    return [active, _where(incident)]
 
 
 def _grouped(incident: Incident, links: Mapping[str, str]) -> Message:
-    ordered = _ordered(incident)
-    devices = len({member.originator_id for member in ordered})
-    head = _head(incident, f"on {devices} devices")
+    devices = _devices(incident.members.values())
+    head = _head(incident, f"on {count(devices, 'device')}")
+    what = f"{head}\n{' · '.join(_numbers(incident, devices))}"
+    blocks = [section(what), section("\n".join(_by_state(incident)))]
+    if said := _said(incident.active or tuple(incident.members.values())):
+        blocks.append(section("*What the alarms say*\n" + "\n".join(said)))
+    heard = f"first heard {at(_instant(incident.opened_ms))}, last {at(_instant(incident.joined_ms))}"
+    notes = [heard, *_history(incident, None), *_links(incident, None, links)]
+    if len(incident.members) > LISTED:
+        notes.append(_in_file(incident))
+    return compose(what, *blocks, context(*notes, mono(incident.id, 40)), _buttons(incident))
+
+
+def _numbers(incident: Incident, devices: int) -> list[str]:
     active = incident.active
-    failing = len({member.originator_id for member in active})
-    acknowledged = [member for member in active if member.acknowledged]
-    people = sorted({member.acked_by for member in acknowledged if member.acked_by})
-    rows = [
-        ("Devices", f"{devices}: {failing} failing, {devices - failing} over"),
-        ("Tenant", f"{literal(incident.tenant, 80)} on {literal(incident.stack, 80)}"),
-        ("Severity", _severity(incident.severity)),
-        ("State", _PHASE[incident.phase] + (f" ({len(acknowledged)} of {len(active)})" if acknowledged else "")),
-        ("First heard", at(_instant(incident.opened_ms))),
-        ("Last heard", at(_instant(incident.joined_ms))),
-    ]
-    if people:
-        rows.append(("Acknowledged by", ", ".join(literal(name, 80) for name in people[:5])))
-    shown = "\n".join(
-        f"{_SEVERITY[m.severity]} {mono(m.shown_as, 60)} {_state(m)}" + (f": {literal(m.note, 60)}" if m.note else "")
-        for m in ordered[:LISTED]
-    )
-    blocks = [section(head), fields(*rows), section(shown)]
-    if len(ordered) > LISTED:
-        blocks.append(section(f"and {len(ordered) - LISTED} more; {_in_file(incident)}"))
-    notes = [*_history(incident, None), *_links(incident, None, links), mono(incident.id, 40)]
-    return compose(head, *blocks, context(*notes), _buttons(incident))
+    failing = _devices(active)
+    over = devices - failing
+    if not active:
+        gone = _devices(member for member in incident.members.values() if member.deleted)
+        ends = f"{devices - gone} cleared, {gone} deleted in ThingsBoard" if gone else "cleared"
+        return [f"*all {count(devices, 'device')} over*: {ends}", _where(incident)]
+    shown = [f"*{count(failing, 'device')} failing*" + (f", {over} over" if over else ""), _where(incident)]
+    if incident.phase is Phase.ACKNOWLEDGED:
+        shown.append(str(SEVERITIES[incident.severity]))
+    known = [member for member in active if member.acknowledged]
+    if known:
+        people = sorted({member.acked_by for member in known if member.acked_by})
+        by = f" by {', '.join(literal(name, 80) for name in people[:5])}" if people else ""
+        whole = "all" if len(known) == len(active) else f"{len(known)} of {len(active)} alarms"
+        shown.append(f"{whole} acknowledged{by}")
+    return shown
+
+
+def _by_state(incident: Incident) -> list[str]:
+    """The devices' names by state, folded: those that fail and nobody looks at first."""
+    names: dict[str, list[str]] = {}
+    for member in _ordered(incident):
+        names.setdefault(_heading(member), []).append(member.shown_as)
+    room = _NAMES if len(incident.members) <= LISTED else _NAMES // len(names)
+    return [f"{heading} ({len(set(these))}): {folded(these, room)}" for heading, these in names.items()]
+
+
+def _heading(member: Member) -> str:
+    if member.deleted:
+        return "deleted in ThingsBoard"
+    if member.cleared:
+        return str(PHASES[Phase.CLEARED])
+    return str(PHASES[Phase.ACKNOWLEDGED] if member.acknowledged else SEVERITIES[member.severity])
+
+
+def _said(members: Iterable[Member]) -> list[str]:
+    """What most alarms say in their details, with how many say it, whatever each device is called."""
+    texts = Counter(member.note.replace(member.shown_as, "…") for member in members if member.note).most_common()
+    lines = [f"• {literal(text, 150)} ({times})" for text, times in texts[:_NOTES]]
+    return [*lines, f"and {count(len(texts) - _NOTES, 'other text')}"] if len(texts) > _NOTES else lines
 
 
 def _in_file(incident: Incident) -> str:
     if incident.filed >= len(incident.members):
-        return "all of them are in the file in the thread"
-    known = f"the file in the thread has {incident.filed} of them, a newer one" if incident.filed else "a file"
-    return f"{known} with all {len(incident.members)} follows in the thread"
+        return "each alarm with its details is in the file in the thread"
+    known = f"the file in the thread has {incident.filed} alarms, a newer one" if incident.filed else "a file"
+    return f"{known} with all {len(incident.members)} alarms follows in the thread"
 
 
 def _pointer(incident: Incident) -> Message:
-    name = literal(incident.newest.shown_as, 120)
-    head = f":link: {literal(incident.type, 120)} on {name} is part of {mono(incident.part_of or '', 40)}"
-    return compose(head, section(f"{head}\nMore devices raised the same alarm; that message shows all of them."))
+    thing = f"*{literal(incident.type, 120)}* on {mono(incident.newest.shown_as, 140)}"
+    head = NOTICES[Notice.MERGED].over(f"{thing} is part of {mono(incident.part_of or '', 40)}")
+    what = f"{head}\nMore devices raised the same alarm; that message shows all of them."
+    return compose(what, section(what))
 
 
 def _head(incident: Incident, where: str) -> str:
-    name = f"*{literal(incident.type, 150)}* {where}"
-    if incident.phase is Phase.CLEARED:
-        return f":white_check_mark: {name}: cleared"
-    return f"{_severity(incident.severity)}: {name}"
+    return look_of(incident).over(f"*{literal(incident.type, 150)}* {where}")
+
+
+def _where(incident: Incident) -> str:
+    return f"{literal(incident.tenant, 80)} on {literal(incident.stack, 80)}"
 
 
 def _buttons(incident: Incident) -> Block:
     """What can be done now. Each button acts on the incident's id; who may is asked at the click."""
-    rows = []
+    going, one = incident.phase is not Phase.CLEARED, not incident.grouped
+    row, more = [], []
     if incident.phase is Phase.OPEN:
-        rows.append(Button("acknowledge", "Acknowledge", incident.id, style="primary"))
-    if incident.phase is not Phase.CLEARED:
-        rows.append(Button("clear", "Clear", incident.id))
-    if not incident.grouped and incident.newest.device is not None:
-        rows.append(Button("run:journal", "Logs", incident.id))
-        rows.append(Button("run:rauc-status", "RAUC status", incident.id))
-        if incident.phase is not Phase.CLEARED:
-            rows.append(Button("redeploy", "Redeploy", incident.id, style="danger", confirm=_redeploy(incident)))
-    return actions(*rows)
+        left = sum(not member.acknowledged for member in incident.active)
+        label = "Acknowledge" if one else f"Acknowledge {count(left, 'alarm')}"
+        row.append(Button("acknowledge", label, incident.id, style="primary"))
+    if one and incident.newest.device is not None:
+        row += [Button("run:rauc-status", "RAUC status", incident.id), Button("run:journal", "Logs", incident.id)]
+        if going:
+            row.append(Button("redeploy", "Redeploy", incident.id, style="danger", confirm=_redeploy(incident)))
+    if going and one:
+        more.append(Button("clear", "Clear in ThingsBoard", incident.id))
+    elif going:
+        label = f"Clear {count(len(incident.active), 'alarm')}"
+        row.append(Button("clear", label, incident.id, confirm=_clear(incident)))
+    if one and incident.newest.device is not None:
+        more.append(Button("run-form", "Run another runbook…", incident.id))
+    return actions(*row, more=more)
 
 
 def _redeploy(incident: Incident) -> Confirm:
-    where = incident.newest.shown_as
-    does = f"hawkBit offers the assigned version to {where} once more. The device installs it and reboots."
-    return Confirm("Redeploy?", does, "Redeploy")
+    where = plain(incident.newest.shown_as, 60)
+    does = (
+        f"hawkBit assigns the set of its newest action to {where} again: this 1 device downloads it, installs it and "
+        "reboots. Once the device has begun, that cannot be taken back."
+    )
+    return Confirm(f"Redeploy to {where}?", does, "Redeploy")
 
 
-def _state_line(incident: Incident, member: Member) -> str:
-    line = _PHASE[incident.phase]
-    if member.deleted:
-        return f"{line} (deleted in ThingsBoard)"
-    if member.cleared:
-        by = f" by {literal(member.cleared_by, 80)}" if member.cleared_by else ""
-        return f"{line}{by}" + (f" {at(_instant(member.clear_ms))}" if member.clear_ms else "")
-    if member.acknowledged:
-        by = f" by {literal(member.acked_by, 80)}" if member.acked_by else ""
-        return f"{line}{by}" + (f" {at(_instant(member.ack_ms))}" if member.ack_ms else "")
-    return line
+def _clear(incident: Incident) -> Confirm:
+    alarms, devices = count(len(incident.active), "alarm"), count(_devices(incident.active), "device")
+    does = (
+        f"Ends {alarms} of {devices} in ThingsBoard. It repairs nothing: a device that still fails raises a new alarm. "
+        "Cleared alarms cannot be opened again."
+    )
+    return Confirm(f"Clear {alarms}?", does, f"Clear {alarms}")
+
+
+def _by(name: str | None) -> str:
+    return f" by {literal(name, 80)}" if name else ""
+
+
+def _devices(members: Iterable[Member]) -> int:
+    return len({member.originator_id for member in members})
 
 
 def _state(member: Member) -> str:
@@ -197,7 +245,7 @@ def _state(member: Member) -> str:
 def _history(incident: Incident, member: Member | None) -> list[str]:
     found = []
     if incident.repeats:
-        found.append(f"came back {incident.repeats} {'time' if incident.repeats == 1 else 'times'}")
+        found.append(f"came back {count(incident.repeats, 'time')}")
     late = [m for m in ([member] if member else incident.members.values()) if m.found_after_ms >= 60_000]
     if late:
         minutes = max(m.found_after_ms for m in late) // 60_000
@@ -216,17 +264,9 @@ def _links(incident: Incident, member: Member | None, links: Mapping[str, str]) 
 
 
 def _ordered(incident: Incident) -> list[Member]:
-    return sorted(incident.members.values(), key=lambda m: (not m.active, -m.severity, m.shown_as, m.alarm_id))
-
-
-def _severity(severity: Severity) -> str:
-    """The severity with its sign: never told by colour alone."""
-    return f"{_SEVERITY[severity]} {severity.name}"
-
-
-def _label(member: Member) -> str:
-    """The originator's label, where it says more than its name."""
-    return member.label if member.label and member.label != member.shown_as else ""
+    return sorted(
+        incident.members.values(), key=lambda m: (not m.active, m.acknowledged, -m.severity, m.shown_as, m.alarm_id)
+    )
 
 
 def _instant(ms: int) -> datetime:

@@ -1,52 +1,46 @@
-"""One message a rollout, updated in place: groups as bars, the state in a word, what it waits for, what one can do."""
+"""One message a rollout, updated in place: its state, what is verified, groups as bars, what it waits for, what one can
+do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from core.messages.blocks import Block, Button, Confirm, Message, actions, compose, context, section
-from core.messages.text import at, literal, mono
+from core.messages.fold import folded
+from core.messages.states import MOODS, NOTICES, Notice
+from core.messages.text import at, count, literal, mono, plain
 from core.rollouts.views import Bar, Mood, Progress
 
 _CELLS = 10
 _LINES = 12
-
-_ICONS: Mapping[Mood, str] = {
-    Mood.WAITING: "⏳",
-    Mood.RUNNING: "▶️",
-    Mood.READY: "🟢",
-    Mood.HOLDING: "⏳",
-    Mood.HELD: "✋",
-    Mood.PAUSED: "⏸️",
-    Mood.FAILED: "🔴",
-    Mood.PROMOTING: "⏩",
-    Mood.VERIFYING: "🔎",
-    Mood.DONE: "✅",
-    Mood.UNVERIFIED: "⚠️",
-    Mood.STOPPED: "⏹️",
-    Mood.GONE: "🗑️",
-}
+_NAMES, _NAMED_LINES = 300, 8
+_STARTED = ("running", "finished", "error")
+_ENDED = (Mood.VERIFYING, Mood.DONE, Mood.UNVERIFIED)
 
 
 def rollout_message(view: Progress) -> Message:
-    """`text` alone says which rollout, its state and what it waits for."""
-    title = f"{_ICONS[view.mood]} *{literal(view.name, 120)}* {mono(view.set_name, 120)}: {view.mood.value}"
-    blocks: list[Block] = [section(title), section("\n".join(_lines(view.bars)))]
+    """Its first two lines alone say the state, which rollout, and how many devices are verified."""
+    thing = f"*{literal(view.name, 120)}* on {literal(view.stack, 60)} · {mono(view.set_name, 120)}"
+    head = MOODS[view.mood].over(thing)
+    what = f"{head}\n{' · '.join(_numbers(view))}"
+    if view.stale_since is not None:
+        what += f"\n⚠️ hawkBit does not answer: this is how it was {at(view.stale_since)}."
+    blocks: list[Block] = [section(what), section("\n".join(_lines(view.bars)))]
     if view.reasons:
+        title = "Failed because" if view.mood is Mood.FAILED else "Waits because"
         why = [literal(reason, 300) for reason in view.reasons[:4]]
-        blocks.append(section("*Waits because*\n" + "\n".join(f"• {one}" for one in why)))
+        blocks.append(section(f"*{title}*\n" + "\n".join(f"• {one}" for one in why)))
+    if named := [line for one in view.bars for line in _named_devices(one)][:_NAMED_LINES]:
+        blocks.append(section("\n".join(named)))
     blocks.append(context(*_notes(view)))
     buttons = _buttons(view)
     if buttons and view.stale_since is None:
         blocks.append(actions(*buttons))
-    summary = f"{title} ({literal(view.stack, 60)})"
-    return compose(f"{summary}. {literal(view.reasons[0], 300)}" if view.reasons else summary, *blocks)
+    return compose(what, *blocks)
 
 
 def rollout_alarm(stack: str, name: str, what: str) -> Message:
     """Something happened to the rollout that nobody decided: a message of its own, in the rollout's thread."""
-    title = f"🚨 *{literal(name, 120)}* ({literal(stack, 60)}): {literal(what, 600)}"
-    return compose(title, section(title))
+    head = NOTICES[Notice.UNEXPECTED].over(f"*{literal(name, 120)}* on {literal(stack, 60)}: {literal(what, 600)}")
+    return compose(head, section(head))
 
 
 def bar(one: Bar) -> str:
@@ -57,11 +51,36 @@ def bar(one: Bar) -> str:
     return "█" * full + "▒" * claimed + "░" * (_CELLS - full - claimed)
 
 
+def _numbers(view: Progress) -> list[str]:
+    """The number that decides first: verified devices, or what went wrong; then what comes next."""
+    now = next((one for one in reversed(view.bars) if one.status in _STARTED), None)
+    groups = count(len(view.bars), "group")
+    if now is None:
+        return [f"*{count(sum(b.total for b in view.bars), 'device')}* in {groups}, none started"]
+    if view.mood in _ENDED:
+        verified, total = sum(b.verified for b in view.bars), sum(b.total for b in view.bars)
+        return [f"*{verified} of {total} verified* in {groups}"]
+    word, done = ("verified", now.verified) if now.known else ("claimed, not verified yet", now.claimed)
+    shown = [f"*{done} of {now.total} {word}* in group {now.number} of {len(view.bars)}"]
+    if view.mood is Mood.FAILED:
+        wrong = [count(now.errors, "error")] if now.errors else []
+        wrong += [f"{now.refuted} refuted"] if now.refuted else []
+        return [f"*{', '.join(wrong)}*", *shown, f"{_waiting(view)} not started"] if wrong else shown
+    if view.next_number is not None:
+        shown.append(f"next: group {view.next_number}, {count(view.next_total, 'device')}")
+    return shown
+
+
+def _waiting(view: Progress) -> str:
+    """How many devices no group has reached yet."""
+    return count(sum(one.total for one in view.bars if one.status not in _STARTED), "device")
+
+
 def _lines(bars: tuple[Bar, ...]) -> list[str]:
     """At most twelve groups: with more, those around the last started one, and what was left out."""
     if len(bars) <= _LINES:
         return [_line(one) for one in bars]
-    last = max((b.number for b in bars if b.status in ("running", "finished", "error")), default=0)
+    last = max((b.number for b in bars if b.status in _STARTED), default=0)
     first = max(0, min(last - _LINES // 2, len(bars) - _LINES))
     shown = bars[first : first + _LINES]
     before, after = bars[:first], bars[first + _LINES :]
@@ -79,12 +98,12 @@ def _left_out(bars: tuple[Bar, ...], where: str) -> str:
 
 
 def _line(one: Bar) -> str:
-    name = f"*{one.number}* {literal(one.name, 40)}"
-    if one.status not in ("running", "finished", "error"):
-        return f"`{bar(one)}` {name}: {_devices(one.total)}, {one.status}"
-    said = [f"{one.verified}/{one.total} verified", f"{one.claimed} claimed", _count(one.errors, "error")]
+    name = f"*{one.number} {literal(one.name, 40)}*"
+    if one.status not in _STARTED:
+        return f"{name}  {count(one.total, 'device')} · {one.status}"
+    done, said = f"{one.verified}/{one.total} verified", [f"{one.claimed} claimed"]
     if not one.known:
-        said = [f"{one.claimed}/{one.total} claimed", _count(one.errors, "error"), "not verified yet"]
+        done, said = f"{one.claimed}/{one.total} claimed", ["not verified yet"]
     rest = (
         (one.open, "open"),
         (one.awaiting, "await a reboot"),
@@ -92,8 +111,22 @@ def _line(one: Bar) -> str:
         (one.unknown, "unknown"),
         (one.excluded, "excluded"),
     )
-    said += [f"{number} {word}" for number, word in rest if number]
-    return f"`{bar(one)}` {name}: " + " · ".join(said)
+    said += [count(one.errors, "error"), *(f"{number} {word}" for number, word in rest if number)]
+    return f"{name}  {done}  `{bar(one)}`  {' · '.join(said)}"
+
+
+def _named_devices(one: Bar) -> list[str]:
+    """Which devices did not prove the new version, and which are not counted."""
+    kinds = (
+        ("Refuted", one.refuted, one.refuted_names),
+        ("Unknown", one.unknown, one.unknown_names),
+        ("Excluded", one.excluded, one.excluded_names),
+    )
+    return [
+        f"*{word}* in group {one.number} ({number}): {folded(names, _NAMES, number)}"
+        for word, number, names in kinds
+        if names
+    ]
 
 
 def _notes(view: Progress) -> list[str]:
@@ -104,44 +137,76 @@ def _notes(view: Progress) -> list[str]:
         notes.append("hawkBit promotes this one itself, also below the threshold once a group has completed.")
     elif not view.auto:
         notes.append("A person promotes this one: automatic promotion is off.")
-    if view.stale_since is not None:
-        notes.append(f"⚠️ hawkBit does not answer: this is how it was {at(view.stale_since)}.")
     notes.append(f"stack {mono(view.stack, 60)} · rollout {view.rollout}")
     return notes
 
 
 def _buttons(view: Progress) -> list[Button]:
+    """At most four: what goes on (promote or resume) or pause, hold or its lifting, stop."""
     this = f"{view.stack}/{view.rollout}"
     to_next = f"{this}/{view.next_number}"
-    starts = f"group {view.next_number} ({_devices(view.next_total)})"
+    devices = count(view.next_total, "device")
     found = []
     if view.can_promote:
-        confirm = Confirm("Start the next group?", f"Starts {starts} of {view.name}: they install now.", "Promote")
-        found.append(Button("promote", f"Promote {starts}", to_next, "primary", confirm))
+        label = f"Promote group {view.next_number} ({devices})"
+        found.append(Button("promote", label, to_next, "primary", _promote(view, devices)))
     if view.can_resume:
-        may = f"may start group {view.next_number}, {_devices(view.next_total)}"
-        confirm = Confirm("Resume?", f"Resuming {view.name} {may}: hawkBit decides by its counts.", "Resume")
-        found.append(Button("resume", f"Resume ({may})", to_next, None, confirm))
+        label = f"Resume (may start group {view.next_number}, {devices})"
+        found.append(Button("resume", label, to_next, None, _resume(view, devices)))
     if view.can_pause:
-        still = f" {_devices(view.running)} already started will finish." if view.running else ""
-        confirm = Confirm("Pause?", f"No further group of {view.name} starts.{still}", "Pause")
-        found.append(Button("pause", "Pause", this, None, confirm))
+        found.append(Button("pause", "Pause", this, None, _pause(view)))
     if view.can_hold:
         found.append(Button("hold", "Hold", this))
     if view.can_unhold:
-        found.append(Button("unhold", "Lift hold", this))
+        found.append(Button("unhold", "Lift hold", this, None, _unhold(view, devices)))
     if view.can_stop:
-        text = (
-            f"Ends {view.name} for good: it cannot be resumed. Devices not started yet get nothing. Devices under way "
-            f"({view.running}) are asked to cancel and may still install."
-        )
-        found.append(Button("stop", "Stop", this, "danger", Confirm("Stop for good?", text, "Stop it")))
+        found.append(Button("stop", "Stop", this, "danger", _stop(view)))
     return found
 
 
-def _devices(number: int) -> str:
-    return _count(number, "device")
+def _named(name: str) -> str:
+    """Foreign text in a question, short enough that what will happen is never cut off."""
+    return plain(name, 50)
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+def _promote(view: Progress, devices: str) -> Confirm:
+    does = (
+        f"Starts group {view.next_number} of {_named(view.name)}: {devices} are offered {_named(view.set_name)}, "
+        "install it and reboot. A pause later stops only further groups; a device that has begun cannot be called back."
+    )
+    return Confirm(f"Start group {view.next_number} on {devices}?", does, f"Start {devices}")
+
+
+def _resume(view: Progress, devices: str) -> Confirm:
+    does = (
+        f"hawkBit goes on with {_named(view.name)} and decides by its own counts: it may start group "
+        f"{view.next_number} at once. Then {devices} install {_named(view.set_name)} and reboot, and that cannot be "
+        "called back."
+    )
+    return Confirm(f"Resume, and perhaps start {devices}?", does, "Resume")
+
+
+def _pause(view: Progress) -> Confirm:
+    still = f" {count(view.running, 'device')} already started will finish." if view.running else ""
+    does = f"No further group of {_named(view.name)} starts until somebody resumes it.{still}"
+    return Confirm("Pause?", does, "Pause")
+
+
+def _unhold(view: Progress, devices: str) -> Confirm | None:
+    """Without a hold the bot may promote by itself; where it may not, lifting one starts nothing."""
+    if not view.auto or view.next_number is None:
+        return None
+    does = (
+        f"The bot promotes {_named(view.name)} by its policy again: as soon as every gate passes it starts group "
+        f"{view.next_number} ({devices}) by itself. You can put it on hold again until then."
+    )
+    return Confirm("Lift the hold?", does, "Lift hold")
+
+
+def _stop(view: Progress) -> Confirm:
+    does = (
+        f"Ends {_named(view.name)} for good: it cannot be resumed. {_waiting(view)} not started yet will get nothing."
+    )
+    if view.running:
+        does += f" Devices under way ({view.running}) are asked to cancel and may still install."
+    return Confirm("Stop for good?", does, "Stop it")

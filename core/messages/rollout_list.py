@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.messages.blocks import Message, compose, context, section
-from core.messages.text import literal, mono
+from core.messages.states import HAWKBIT
+from core.messages.text import count, literal, mono
+from core.rollouts.facts import RolloutStatus
+
+SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +26,16 @@ class RolloutLine:
 
 
 def rollout_list_message(lines: Sequence[RolloutLine], missing: Sequence[str]) -> Message:
-    shown = [
-        f"{mono(line.name, 100)} on {literal(line.stack, 40)}: {literal(line.status, 30)}, "
-        f"{line.finished}/{line.total} claimed by hawkBit, {line.errors} errors"
-        for line in lines[:40]
-    ]
-    if len(lines) > 40:
-        shown.append(f"and {len(lines) - 40} more")
-    blocks = [section("\n".join(shown) or "No rollout is under way in your tenants.")]
+    head = f"*{count(len(lines), 'rollout')} under way*" if lines else "No rollout is under way in your tenants."
+    what = "\n".join([head, *map(_line, lines[:SHOWN])])
+    blocks = [section(what)]
+    if len(lines) > SHOWN:
+        blocks.append(context(f"and {len(lines) - SHOWN} more"))
     if missing:
-        blocks.append(context(*(f":warning: {literal(m, 300)}" for m in missing[:5])))
-    return compose(f"Rollouts under way: {len(lines)}", *blocks)
+        blocks.append(context(*(f"⚠️ {literal(m, 300)}" for m in missing[:5])))
+    return compose(what, *blocks)
+
+
+def _line(line: RolloutLine) -> str:
+    thing = HAWKBIT[RolloutStatus(line.status)].over(f"{mono(line.name, 100)} on {literal(line.stack, 40)}")
+    return f"{thing} · {line.finished}/{line.total} claimed by hawkBit · {count(line.errors, 'error')}"

@@ -5,27 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from core.messages.blocks import Message, code, compose, context, section
-from core.messages.text import at, literal
+from core.messages.states import RUNS
+from core.messages.states import RunState as RunState
+from core.messages.text import at, literal, mono
 
 SHOWN_LINES = 40
-
-
-class RunState(StrEnum):
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-
-
-_LOOK = {
-    RunState.RUNNING: (":hourglass_flowing_sand:", "running"),
-    RunState.DONE: (":white_check_mark:", "done"),
-    RunState.FAILED: (":x:", "failed"),
-    RunState.UNKNOWN: (":grey_question:", "outcome unknown"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +33,14 @@ class RunView:
 
 
 def run_message(view: RunView) -> Message:
-    icon, word = _LOOK[view.state]
-    head = f"{icon} *{literal(view.title, 80)}* on *{literal(view.device, 80)}*: {word}"
-    blocks = [section(head + (f"\n{literal(view.summary, 600)}" if view.summary else ""))]
+    """The state, then the one finding that matters (`summary`), then the output."""
+    head = RUNS[view.state].over(f"*{literal(view.title, 80)}* on {mono(view.device, 80)}")
+    what = f"{head}\n{literal(view.summary, 600)}" if view.summary else head
+    blocks = [section(what)]
     if view.problem:
         blocks.append(section(literal(view.problem, 1500)))
     if view.warnings:
-        blocks.append(section("\n".join(f":warning: {literal(w, 300)}" for w in view.warnings[:10])))
+        blocks.append(section("\n".join(f"⚠️ {literal(w, 300)}" for w in view.warnings[:10])))
     if view.lines:
         shown = list(view.lines[-SHOWN_LINES:])
         if len(view.lines) > SHOWN_LINES:
@@ -65,4 +52,4 @@ def run_message(view: RunView) -> Message:
     if view.in_file:
         notes.append("The complete output is in the file below.")
     blocks.append(context(*notes))
-    return compose(head, *blocks)
+    return compose(what, *blocks)

@@ -95,6 +95,11 @@ def utc(instant: datetime) -> str:
     return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def count(number: int, word: str) -> str:
+    """ "1 device", "2 devices"."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
 def mention(user: str) -> str:
     """A live mention of one person, for the few who must be called. Anything that is no user id stays text."""
     return f"<@{user}>" if _USER.fullmatch(user) else literal(user, 80)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from core.ids import GroupId
+from core.ids import DeviceName, GroupId
 from core.rollouts.cause import PauseCause, started_index
 from core.rollouts.decide import Decision
 from core.rollouts.facts import GroupFacts, GroupStatus, RolloutStatus, Snapshot
 from core.rollouts.gates import Gate, Reason, Verdict, owned
 from core.rollouts.policy import PromotionPolicy
-from core.rollouts.records import GroupEvidence, RolloutRecord
+from core.rollouts.records import DeviceState, GroupEvidence, RolloutRecord
 from core.rollouts.verify import tally
-from core.rollouts.views import Bar, Mood, Progress
+from core.rollouts.views import NAMED, Bar, Mood, Progress
 
 _CAUSES: Mapping[PauseCause, str] = {
     PauseCause.COMPLETED_BELOW: "the group ended below hawkBit's threshold",
@@ -117,6 +117,8 @@ def verified_to_the_end(bars: tuple[Bar, ...]) -> bool:
 def _bar(number: int, group: GroupFacts, evidence: GroupEvidence | None, record: RolloutRecord) -> Bar:
     numbers = tally(evidence, record.excluded) if evidence is not None and group.status.started else None
     counts = group.counts
+    devices = evidence.devices if evidence is not None and numbers is not None else {}
+    left = {name: device for name, device in devices.items() if device.member and name not in record.excluded}
     return Bar(
         number=number,
         name=group.name,
@@ -131,7 +133,14 @@ def _bar(number: int, group: GroupFacts, evidence: GroupEvidence | None, record:
         open=counts.running,
         excluded=numbers.excluded if numbers else 0,
         known=numbers is not None,
+        refuted_names=_named(n for n, device in left.items() if device.state is DeviceState.REFUTED),
+        unknown_names=_named(n for n, device in left.items() if device.state is DeviceState.UNKNOWN),
+        excluded_names=_named(name for name in devices if name in record.excluded),
     )
+
+
+def _named(names: Iterable[DeviceName]) -> tuple[str, ...]:
+    return tuple(sorted(names)[:NAMED])
 
 
 def _reasons(decision: Decision) -> tuple[str, ...]:

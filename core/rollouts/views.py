@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+NAMED = 200
+"""So many devices of a kind are kept by name: the view is kept with the record, which is bounded."""
+
 
 class Mood(StrEnum):
     """The state word over a rollout."""
@@ -28,7 +31,10 @@ class Mood(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One group. `known` is False where the bot keeps no evidence (not started, or never read)."""
+    """One group. `known` is False where the bot keeps no evidence (not started, or never read).
+
+    `*_names` are the first of those devices by name, at most `NAMED`; the counts say how many there are.
+    """
 
     number: int
     name: str
@@ -43,6 +49,9 @@ class Bar:
     open: int
     excluded: int
     known: bool
+    refuted_names: tuple[str, ...] = ()
+    unknown_names: tuple[str, ...] = ()
+    excluded_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from sandbox.slack.seen import (
     delivered_of,
     ephemeral_of,
     flat,
+    in_menu,
     messages_of,
     view_of,
 )
@@ -52,8 +53,15 @@ class SlackPeople:
         return delivered_of(await self._do("slash", user=user, channel=channel, command=command, text=text))
 
     async def click(self, user: str, channel: str, ts: str, action_id: str, value: str | None = None) -> Delivered:
-        given = {"user": user, "channel": channel, "ts": ts, "action_id": action_id, "value": value}
-        return delivered_of(await self._do("click", **given))
+        """Press a button, or choose what the menu of more actions offers under that name."""
+        given = {"user": user, "channel": channel, "ts": ts}
+        try:
+            return delivered_of(await self._do("click", **given, action_id=action_id, value=value))
+        except NotOnScreen:
+            offered = in_menu(await self.state(), channel, ts, action_id, value)
+            if offered is None:
+                raise
+        return delivered_of(await self._do("click", **given, action_id=offered.menu, value=offered.option))
 
     async def click_in_view(
         self, user: str, action_id: str, value: str | None = None, *, home: bool = False

@@ -10,9 +10,14 @@ from sandbox.slack.inputs import NotOnScreen, elements
 
 @dataclass(frozen=True, slots=True)
 class Button:
+    """What a person can press, also behind "More actions": there `menu` and `option` are what is chosen, and
+    `action_id` and `value` what the choice stands for ("<action_id>:<value>")."""
+
     action_id: str
     label: str
     value: str | None
+    menu: str = ""
+    option: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +159,29 @@ def view_of(body: dict[str, Any]) -> SeenView:
     )
 
 
+def in_menu(state: dict[str, Any], channel: str, ts: str, action_id: str, value: str | None) -> Button | None:
+    """What a menu of the message `ts` (or of an ephemeral one) offers under that name, if any does."""
+    said = [button for m in flat(messages_of(state, channel, False)) if m.ts == ts for button in m.buttons]
+    for e in state["ephemerals"]:
+        if (e["channel"], e["ts"]) == (channel, ts):
+            said += ephemeral_of(e).buttons
+    wanted = (b for b in said if b.menu and b.action_id == action_id and value in (None, b.value))
+    return next(wanted, None)
+
+
 def _buttons(blocks: list[dict[str, Any]]) -> list[Button]:
-    return [
-        Button(part["action_id"], part["text"]["text"], part.get("value"))
-        for _, part in elements(blocks)
-        if part["type"] == "button"
-    ]
+    found = []
+    for _, part in elements(blocks):
+        if part["type"] == "button":
+            found.append(Button(part["action_id"], part["text"]["text"], part.get("value")))
+        elif part["type"] == "overflow":
+            found += [_behind(part["action_id"], option) for option in part["options"]]
+    return found
+
+
+def _behind(menu: str, option: dict[str, Any]) -> Button:
+    action, _, value = option["value"].rpartition(":")
+    return Button(action, option["text"]["text"], value, menu, option["value"])
 
 
 def delivered_of(body: dict[str, Any]) -> Delivered:

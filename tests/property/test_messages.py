@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from core.messages.blocks import (
     header,
     section,
 )
+from core.messages.fold import fold, folded, unfold
 from core.messages.text import clean, literal, mono, plain, preformatted, size
 from tests.unit.core.test_messages import assert_fits
 
@@ -69,6 +71,46 @@ def test_cleaning_twice_changes_nothing(text: str) -> None:
     assert "\n" not in plain(text, 100)
 
 
+names = st.one_of(
+    st.from_regex(r"(gw-|a-gw-|press_|)[0-9]{1,4}(-eth0|b|)", fullmatch=True),
+    st.from_regex(r"[0-9]{8,25}", fullmatch=True),
+    st.text(max_size=12),
+    st.text('[]-,"\\ 0123', max_size=8),
+)
+
+
+@given(st.lists(names, max_size=60))
+def test_folded_names_unfold_to_the_same_names(given_names: list[str]) -> None:
+    found = fold(given_names)
+    assert found.more == 0
+    shown = unfold(found.text)
+    assert len(shown) == len(set(shown))
+    assert set(shown) == set(given_names)
+
+
+@given(st.lists(names, max_size=60), st.randoms(use_true_random=False))
+def test_the_same_names_fold_alike_in_any_order(given_names: list[str], random: Random) -> None:
+    shuffled = [*given_names, *given_names[:5]]
+    random.shuffle(shuffled)
+    assert fold(shuffled) == fold(given_names)
+
+
+@given(st.lists(names, min_size=1, max_size=60), st.integers(1, 200))
+def test_what_does_not_fit_is_counted(given_names: list[str], limit: int) -> None:
+    found = fold(given_names, limit)
+    shown = unfold(found.text)
+    assert size(found.text) <= limit
+    assert set(shown) <= set(given_names)
+    assert len(shown) + found.more == len(set(given_names))
+
+
+@given(st.lists(st.one_of(names, foreign), min_size=1, max_size=30), st.integers(1, 200))
+def test_folded_names_are_only_text(given_names: list[str], limit: int) -> None:
+    shown = folded(given_names, limit)
+    assert re.fullmatch(r"`[^`<>\n]+`( and \d+ more)?|\d+ devices? with long names", shown)
+    assert not re.search(r"&(?!amp;|lt;|gt;)", shown)
+
+
 def blocks() -> st.SearchStrategy[Block]:
     safe = huge.map(lambda text: literal(text, 5_000))
     button = st.builds(
@@ -85,6 +127,9 @@ def blocks() -> st.SearchStrategy[Block]:
         st.lists(st.tuples(st.just("Label"), safe), max_size=25).map(lambda pairs: fields(*pairs)),
         st.lists(safe, max_size=15).map(lambda texts: context(*texts)),
         st.lists(button, max_size=40).map(lambda buttons: actions(*buttons)),
+        st.builds(
+            lambda row, more: actions(*row, more=more), st.lists(button, max_size=5), st.lists(button, max_size=8)
+        ),
         st.builds(code, huge),
     )
 

@@ -70,7 +70,7 @@ async def test_a_clear_of_an_alarm_never_seen_is_shown(lab: AlarmLab) -> None:
     lab.sandbox.engine.alarms.clear(alarm, lab.ada)
     await lab.tell(alarm, isClearedAlarm="true")
     await lab.folded()
-    assert ": cleared" in (await lab.message((await lab.only()).id)).text
+    assert "✅ CLEARED" in (await lab.message((await lab.only()).id)).text
 
 
 async def test_an_act_on_an_old_cleared_alarm_is_no_incident(lab: AlarmLab) -> None:
@@ -237,7 +237,7 @@ async def test_an_entry_nobody_can_read_is_shown_and_kept_as_a_dead_letter(lab: 
     await lab.tell(lab.raise_alarm())
     await lab.folded()
     (unreadable,) = [w for key, w in (await lab.wanted()).items() if key.startswith("unreadable:")]
-    assert "Unreadable alarm" in unreadable.message.text
+    assert "UNREADABLE ALARM" in unreadable.message.text
     assert "from another version" in unreadable.message.text
     assert "<!channel" not in unreadable.message.text
     (dead,) = await lab.intake.dead()

@@ -76,7 +76,6 @@ async def cast() -> AsyncIterator[Cast]:
         ("rollout prmote x", "there is no command 'rollout prmote'. Did you mean /cdm rollout promote <name>"),
         ("rollout", "'rollout' is only part of a command"),
         ("device", "device needs <id>"),
-        ("run journal", "run needs <device>"),
         ("run journal a-gw-004 5", "'5' is not name=value"),
         ("run nothing a-gw-004", "There is no runbook 'nothing'. There are: journal, rauc-status, redeploy."),
         ("run journal a-gw-004 lines=many", "Lines must be a whole number from 1 to 500. Nothing was run."),
@@ -154,7 +153,7 @@ async def test_a_click_that_socket_mode_brings_twice_acts_once(cast: Cast) -> No
     await here.slack.set(duplicate_next=1)
     delivered = await cast.bob.clicks(message, "run:rauc-status", ALARMS_A)
     assert (await here.slack.replay(delivered.id)).acked
-    await here.reply(message, ALARMS_A, "RAUC slots", "done")
+    await here.reply(message, ALARMS_A, "RAUC slots", "DONE")
     # What comes after them is worked on after them: once it has answered, nothing of them is left.
     assert "acknowledged" in (await cast.bob.presses(message, "acknowledge", ALARMS_A)).shown
     assert len(here.ran("a-gw-007")) == before + 1
@@ -189,6 +188,15 @@ async def test_an_alarm_acknowledged_twice_is_said_to_be_done(cast: Cast) -> Non
     finally:
         slack.clear()
     assert "Nothing was left to do" in again.shown
+
+
+async def test_what_stands_under_more_actions_is_heard_as_the_button_it_stands_for(cast: Cast) -> None:
+    here = cast.office
+    message = await here.alarm("a-gw-003")
+    assert (message.button("clear").menu, message.button("clear").label) == ("more", "Clear in ThingsBoard")
+    assert "needs the role" in (await cast.carol.presses(message, "clear", ALARMS_A)).shown
+    assert await here.alarm_state("a-gw-003") == "ACTIVE_UNACK"
+    assert "1 of 1 alarm cleared in ThingsBoard" in (await cast.bob.presses(message, "clear", ALARMS_A)).shown
 
 
 async def test_a_button_of_an_older_version_does_nothing_and_says_so(cast: Cast) -> None:
@@ -226,7 +234,7 @@ async def _commands_and_clicks_over_http(cast: Cast) -> None:
     before = len(here.ran("a-gw-006"))
     delivered = await cast.bob.clicks(message, "run:rauc-status", ALARMS_A)
     assert (await here.slack.replay(delivered.id)).acked
-    await here.reply(message, ALARMS_A, "RAUC slots", "done")
+    await here.reply(message, ALARMS_A, "RAUC slots", "DONE")
     assert "acknowledged" in (await cast.bob.presses(message, "acknowledge", ALARMS_A)).shown
     assert len(here.ran("a-gw-006")) == before + 1
 

@@ -49,7 +49,7 @@ class Cast:
         return await self.office.shows(
             channel,
             "By ",
-            fits=lambda m: m.thread_ts == alarm.ts and m.ts not in before and "*: running" not in m.shown,
+            fits=lambda m: m.thread_ts == alarm.ts and m.ts not in before and "RUNNING" not in m.shown,
         )
 
     async def alarm(self, device: str) -> SeenMessage:
@@ -144,7 +144,7 @@ async def test_rauc_status_stands_in_the_alarms_thread_as_one_message_updated_in
         told = await cast.result(cast.bob, alarm, "run:rauc-status", A)
     finally:
         devices.reset("a-gw-001")
-    assert "RAUC slots* on *a-gw-001*: done" in told.shown
+    assert "DONE · *RAUC slots* on `a-gw-001`" in told.shown
     assert "Runs slot A (rootfs.0), marked good." in told.shown
     assert "By bob" in told.shown
     assert "rauc status --detailed --output-format=json" in told.shown
@@ -185,16 +185,16 @@ async def test_the_journal_begins_with_the_last_error_and_its_secrets_are_in_no_
 @pytest.mark.parametrize(
     ("switches", "state", "words"),
     [
-        ({"link": "silent"}, "failed", ("did not answer within 1.5 s", "switched off or its VPN is down")),
-        ({"link": "refused"}, "failed", ("takes no SSH connection", "Check its power and its VPN")),
-        ({"command": "hang"}, "failed", ("the command took longer than 1.5 s and was ended", "try again")),
-        ({"command": "drop"}, "failed", ("the connection broke while the command was running", "Try again")),
-        ({"command": "flood"}, "done", ("output cut at 65536 bytes, the command was ended",)),
-        ({"command": "noise"}, "done", ("The output is not the JSON of rauc status; shown as it came.",)),
-        ({"exit_status": 3}, "failed", ("rauc: exit status 3.",)),
-        ({"rauc_service": False}, "failed", ("rauc: exit status 1.", "was not provided by any .service files")),
-        ({"changed_key": True}, "failed", ("shows another host key than the known one", "Nothing was run")),
-        ({"answers_as": "a-gw-007"}, "failed", ("answers a-gw-007, not a-gw-002", "Nothing was run")),
+        ({"link": "silent"}, "FAILED", ("did not answer within 1.5 s", "switched off or its VPN is down")),
+        ({"link": "refused"}, "FAILED", ("takes no SSH connection", "Check its power and its VPN")),
+        ({"command": "hang"}, "FAILED", ("the command took longer than 1.5 s and was ended", "try again")),
+        ({"command": "drop"}, "FAILED", ("the connection broke while the command was running", "Try again")),
+        ({"command": "flood"}, "DONE", ("output cut at 65536 bytes, the command was ended",)),
+        ({"command": "noise"}, "DONE", ("The output is not the JSON of rauc status; shown as it came.",)),
+        ({"exit_status": 3}, "FAILED", ("rauc: exit status 3.",)),
+        ({"rauc_service": False}, "FAILED", ("rauc: exit status 1.", "was not provided by any .service files")),
+        ({"changed_key": True}, "FAILED", ("shows another host key than the known one", "Nothing was run")),
+        ({"answers_as": "a-gw-007"}, "FAILED", ("answers a-gw-007, not a-gw-002", "Nothing was run")),
     ],
 )
 async def test_what_is_wrong_with_a_device_is_told_as_what_it_is(
@@ -208,7 +208,7 @@ async def test_what_is_wrong_with_a_device_is_told_as_what_it_is(
         told = await cast.result(cast.bob, alarm, "run:rauc-status", A)
     finally:
         devices.reset("a-gw-002")
-    assert f"RAUC slots* on *a-gw-002*: {state}" in told.shown
+    assert f"{state} · *RAUC slots* on `a-gw-002`" in told.shown
     for word in words:
         assert word in _plain(told.shown)
     assert len(json.dumps(told.blocks)) < 9_000
@@ -260,7 +260,7 @@ async def test_the_relay_away_is_told_and_its_return_needs_no_restart(cast: Cast
         await relay.misbehave(down=False)
 
     async def works() -> bool:
-        return "done" in (await cast.result(cast.bob, alarm, "run:rauc-status", A)).shown
+        return "DONE" in (await cast.result(cast.bob, alarm, "run:rauc-status", A)).shown
 
     await until(works, "the relay is used again")
 
@@ -352,7 +352,7 @@ async def test_where_nothing_would_come_of_it_nothing_is_assigned(repaired: Cast
     await repaired.runs("b-gw-005", "1.1.0")
     before = repaired.actions(device)
     await repaired.frank.types(f"run redeploy {device}")
-    told = await repaired.office.shows(B, "Redeploy the bundle", device, "failed")
+    told = await repaired.office.shows(B, "Redeploy the bundle", device, "FAILED")
     assert words in _plain(told.shown)
     assert "Nothing was assigned" in told.shown
     assert repaired.actions(device) == before

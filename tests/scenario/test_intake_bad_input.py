@@ -30,7 +30,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 A, B = "customer-a", "customer-b"
 NEXT = "secrets/webhook-customer-c-next"
-OURS = {"acknowledge", "clear", "run:journal", "run:rauc-status", "redeploy"}
+OURS = {"acknowledge", "clear", "run:journal", "run:rauc-status", "redeploy", "run-form"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -176,7 +176,7 @@ async def test_p5_foreign_text_is_shown_as_text_and_pings_formats_and_unfurls_no
         answer = await http.post(WEBHOOK, content=raw, headers=bearer(world, A))
         assert answer.status_code == 202, answer.text
     shown = await message_of(world, A, mark)
-    await world.people.wait_for(CHANNEL[A], lambda m: m.thread_ts == shown.ts and ":speech_balloon:" in m.shown)
+    await world.people.wait_for(CHANNEL[A], lambda m: m.thread_ts == shown.ts and "💬" in m.shown)
     shown = await message_of(world, A, mark)
     (said,) = shown.replies
     for message in (shown, said):

@@ -182,19 +182,22 @@ async def test_p1_nothing_lost_when_bot_and_store_are_killed_in_a_storm_of_2000_
             assert storm.failures["ReadError"] + storm.failures["RemoteProtocolError"], "nor was the bot"
             assert len(storm.accepted) == STORM + OTHERS
 
+            # The first messages of a group list their device until their edit, that they are part of it, has its turn.
             async def accepted_shown() -> bool:
-                return (await Shown.read(world, alarms)).alarms.keys() >= storm.accepted
+                shown = await Shown.read(world, alarms)
+                return all(len(shown.alarms.get(id, ())) == 1 for id in storm.accepted)
 
-            await until(accepted_shown, "every accepted alarm is shown", 60, look_s=1)
+            await until(accepted_shown, "every accepted alarm is shown, in one incident", 60, look_s=1)
             (await Shown.read(world, alarms)).holds_once(alarms)
 
             unheard = the_unheard(world)
             lists.clear()
 
             async def unheard_shown() -> bool:
-                return (await Shown.read(world, unheard)).alarms.keys() >= {alarm.id for alarm in unheard}
+                shown = await Shown.read(world, unheard)
+                return all(len(shown.alarms.get(alarm.id, ())) == 1 for alarm in unheard)
 
-            await until(unheard_shown, "every alarm that is active in ThingsBoard is shown", 30, look_s=0.5)
+            await until(unheard_shown, "every alarm that is active in ThingsBoard is shown once", 30, look_s=0.5)
             shown = await Shown.read(world, [*alarms, *unheard])
             shown.holds_once([*alarms, *unheard])
             for alarm in unheard:

@@ -189,7 +189,7 @@ async def test_what_a_killed_bot_had_in_hand_the_other_does_once_and_alarms_go_o
         return [message.shown for message in shown if "Journal of a unit" in message.shown]
 
     async def ended() -> bool:
-        return ": done" in "".join(await runs())
+        return any("DONE · " in shown for shown in await runs())
 
     await until(ended, "the order is carried out", RECLAIMED_S)
     await replicas.idle()

@@ -145,9 +145,9 @@ async def test_devices_that_fall_back_to_the_old_version_stop_the_rollout(here: 
 async def test_a_new_rollout_is_announced_and_its_message_updated_in_place(here: Lab, clock: ManualClock) -> None:
     play = await begin(here, clock)
     first = await play.message()
-    assert "waiting to start" in first
+    assert "NOT STARTED" in first
     await play.rounds(8)
-    assert "2/2 verified · 2 claimed · 0 errors" in await play.message()
+    assert "2/2 verified  `██████████`  2 claimed · 0 errors" in await play.message()
     assert len([k async for k in here.store.scan_iter("cdm:outbox:want:*")]) == 1
 
 

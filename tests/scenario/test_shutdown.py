@@ -53,7 +53,7 @@ async def told(world: SandboxWorld, device: str, title: str) -> list[str]:
 
 async def comes_to_say(world: SandboxWorld, device: str, title: str, word: str) -> None:
     async def says() -> bool:
-        return any(f": {word}" in text for text in await told(world, device, title))
+        return any(f"{word} · " in text for text in await told(world, device, title))
 
     await until(says, f"{title} on {device} is {word}", 30)
 
@@ -87,7 +87,7 @@ async def test_sigterm_lets_what_was_begun_end_and_every_command_is_answered_onc
             return len(await world.people.ephemerals(BOB)) >= before + 12
 
         await until(answered, "every command is answered", 20)
-        await comes_to_say(world, OTHER, JOURNAL, "done")
+        await comes_to_say(world, OTHER, JOURNAL, "DONE")
         said = [one.shown for one in (await world.people.ephemerals(BOB))[before:]]
         assert len(said) == 12
         assert all("bob" in text for text in said)
@@ -118,8 +118,8 @@ async def test_what_was_cut_short_is_taken_up_after_the_restart_told_once_and_no
             await bot.kill()
         world.relay.devices.reset(OTHER)
         await bot.start()
-        await comes_to_say(world, OTHER, JOURNAL, "done")
-        await comes_to_say(world, FAILED, REDEPLOY, "outcome unknown")
+        await comes_to_say(world, OTHER, JOURNAL, "DONE")
+        await comes_to_say(world, FAILED, REDEPLOY, "OUTCOME UNKNOWN")
         assert len(await told(world, OTHER, JOURNAL)) == 1
         (unknown,) = await told(world, FAILED, REDEPLOY)
         assert "not done again" in unknown

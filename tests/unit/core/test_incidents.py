@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,6 +31,7 @@ from core.incidents import (
     touch,
 )
 from core.messages.blocks import Message
+from core.messages.fold import unfold
 from core.messages.incident import LISTED, devices_file, incident_message
 
 EU1, A = Stack("eu1"), Tenant("customer-a")
@@ -288,8 +290,14 @@ def live_texts(message: Message) -> str:
 
 
 def buttons(message: Message) -> dict[str, str]:
-    rows = [block for block in message.blocks if block["type"] == "actions"]
-    return {button["action_id"]: button["value"] for row in rows for button in row["elements"]}
+    """Action -> value of all that can be pressed, also under "More actions"."""
+    found: dict[str, str] = {}
+    for part in (part for block in message.blocks if block["type"] == "actions" for part in block["elements"]):
+        if part["type"] == "overflow":
+            found |= dict(option["value"].split(":") for option in part["options"])
+        else:
+            found[part["action_id"]] = part["value"]
+    return found
 
 
 LINKS = {"Device": "https://tb.example/d/{device}?t={tenant}", "Alarm": "https://tb.example/a/{alarm}"}
@@ -298,7 +306,7 @@ LINKS = {"Device": "https://tb.example/d/{device}?t={tenant}", "Alarm": "https:/
 def test_the_message_of_one_device_says_what_a_person_needs() -> None:
     incident = Desk().take(member(1))
     said = incident_message(incident, LINKS)
-    for word in ("OTA Failure", "`sim-device-001`", "customer-a", ":red_circle: CRITICAL", "open", "OTA failed"):
+    for word in ("OTA Failure", "`sim-device-001`", "customer-a", "🔴 CRITICAL", "active since", "OTA failed"):
         assert word in said.text
     assert f"<!date^{START // 1000}^" in said.text
     assert "<https://tb.example/d/sim-device-001?t=customer-a|Device>" in texts(said)
@@ -308,12 +316,14 @@ def test_each_button_carries_the_incident() -> None:
     desk = Desk()
     incident = desk.take(member(1))
     assert buttons(incident_message(incident, {})) == dict.fromkeys(
-        ("acknowledge", "clear", "run:journal", "run:rauc-status", "redeploy"), incident.id
+        ("acknowledge", "run:rauc-status", "run:journal", "redeploy", "clear", "run-form"), incident.id
     )
     acknowledged = desk.touch(member(1, acknowledged=True))
     assert "acknowledge" not in buttons(incident_message(acknowledged, {}))
     cleared = desk.touch(over(member(1), START))
-    assert set(buttons(incident_message(cleared, {}))) == {"run:journal", "run:rauc-status"}
+    assert set(buttons(incident_message(cleared, {}))) == {"run:journal", "run:rauc-status", "run-form"}
+    asset = desk.take(member(2, device=None))
+    assert set(buttons(incident_message(asset, {}))) == {"acknowledge", "clear"}, "nothing can be run on no device"
 
 
 def test_a_group_is_acknowledged_and_cleared_as_one_but_runs_nothing() -> None:
@@ -326,7 +336,81 @@ def test_a_group_is_acknowledged_and_cleared_as_one_but_runs_nothing() -> None:
 def test_redeploy_asks_before_it_acts() -> None:
     said = incident_message(Desk().take(member(1)), {})
     row = next(block for block in said.blocks if block["type"] == "actions")
-    assert [b["action_id"] for b in row["elements"] if "confirm" in b] == ["redeploy"]
+    (asked,) = [b["confirm"] for b in row["elements"] if "confirm" in b]
+    assert asked["title"]["text"] == "Redeploy to sim-device-001?"
+    assert "this 1 device downloads it, installs it and reboots" in asked["text"]["text"]
+    assert "cannot be taken back" in asked["text"]["text"]
+
+
+def test_clearing_many_says_how_many_and_that_it_is_final() -> None:
+    desk = Desk()
+    for n in range(7):
+        desk.take(member(n))
+    said = incident_message(desk.touch(over(member(0), START + 1)), {})
+    row = next(block for block in said.blocks if block["type"] == "actions")
+    clear = next(b for b in row["elements"] if b["action_id"] == "clear")
+    assert clear["text"]["text"] == "Clear 6 alarms"
+    assert "Ends 6 alarms of 6 devices in ThingsBoard" in clear["confirm"]["text"]["text"]
+    assert "cannot be opened again" in clear["confirm"]["text"]["text"]
+
+
+def test_the_devices_of_a_group_stand_folded_by_state_those_nobody_looks_at_first() -> None:
+    desk = Desk()
+    for n in range(1, 11):
+        desk.take(member(n, severity=Severity.MAJOR if n == 9 else Severity.CRITICAL))
+    desk.touch(member(4, acknowledged=True, acked_by="Ada"))
+    desk.touch(over(member(5), START + 1))
+    group = desk.touch(member(6, deleted=True))
+    said = incident_message(group, {})
+    assert said.blocks[0]["text"]["text"].split("\n") == [
+        "🔴 CRITICAL · *OTA Failure* on 10 devices",
+        "*8 devices failing*, 2 over · customer-a on eu1 · 1 of 8 alarms acknowledged by Ada",
+    ]
+    assert said.blocks[1]["text"]["text"].split("\n") == [
+        "🔴 CRITICAL (6): `sim-device-[001-003,007-008,010]`",
+        "🟠 MAJOR (1): `sim-device-009`",
+        "🟣 ACKNOWLEDGED (1): `sim-device-004`",
+        "✅ CLEARED (1): `sim-device-005`",
+        "deleted in ThingsBoard (1): `sim-device-006`",
+    ]
+
+
+def test_a_group_says_what_most_of_its_alarms_say() -> None:
+    desk = Desk()
+    for n in range(12):
+        desk.take(member(n, note=("signature", "signature", "no space", "x", "y", "z")[n % 6]))
+    said = incident_message(desk.standing[0], {}).text
+    assert "*What the alarms say*\n• signature (4)\n• no space (2)\n• x (2)\nand 2 other texts" in said
+
+
+def test_what_differs_only_in_the_devices_name_is_said_once() -> None:
+    desk = Desk()
+    for n in range(7):
+        desk.take(member(n, note=f"sim-device-{n:03d} went silent"))
+    assert "• … went silent (7)" in incident_message(desk.standing[0], {}).text
+
+
+def test_up_to_twenty_devices_are_all_named_whatever_their_states() -> None:
+    """With more there is a file that names them."""
+    desk = Desk()
+    names = {str(uuid.uuid5(uuid.NAMESPACE_OID, str(n))): n for n in range(LISTED)}
+    for name, n in names.items():
+        group = desk.take(member(n, device=DeviceName(name)))
+    group = desk.touch(over(member(19, device=DeviceName(list(names)[19])), START + 1))
+    group = desk.touch(member(18, device=DeviceName(list(names)[18]), acknowledged=True))
+    spans = re.findall("`([^`]+)`", incident_message(group, {}).blocks[1]["text"]["text"])
+    assert {name for span in spans for name in unfold(span)} == names.keys()
+
+
+def test_a_group_that_is_over_says_how_it_ended() -> None:
+    desk = Desk()
+    for n in range(6):
+        desk.take(member(n))
+    for n in range(5):
+        desk.touch(over(member(n), START + 1))
+    said = incident_message(desk.touch(member(5, deleted=True)), {})
+    assert said.text.startswith("✅ CLEARED · *OTA Failure* on 6 devices\n*all 6 devices over*: 5 cleared, 1 deleted")
+    assert buttons(said) == {}
 
 
 def test_who_acknowledged_and_who_cleared_stands_in_the_message() -> None:
@@ -376,9 +460,21 @@ def test_a_large_group_lists_some_devices_and_its_file_all() -> None:
     group = desk.standing[0]
     said = incident_message(group, LINKS)
     assert "on 400 devices" in said.text
-    assert f"and {400 - LISTED} more" in texts(said)
+    assert "press-[000-399]-" in texts(said), "neighbours are one word"
+    assert "a file with all 400 alarms follows in the thread" in said.text
+    assert "each alarm with its details is in the file" in incident_message(replace(group, filed=400), LINKS).text
     rows = list(csv.DictReader(io.StringIO(devices_file(group).decode())))
     assert {row["device"] for row in rows} == {m.device for m in group.members.values()}
+
+
+def test_names_without_order_are_counted_where_they_do_not_fit() -> None:
+    desk = Desk()
+    for n in range(400):
+        desk.take(member(n, device=DeviceName(str(uuid.uuid5(uuid.NAMESPACE_OID, str(n))))))
+    said = incident_message(desk.standing[0], {})
+    listed = re.search(r"`([^`]+)` and (\d+) more", said.blocks[1]["text"]["text"])
+    assert listed is not None
+    assert len(unfold(listed[1])) + int(listed[2]) == 400
 
 
 def test_no_cell_of_the_file_starts_a_formula() -> None:

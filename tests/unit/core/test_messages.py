@@ -56,7 +56,7 @@ def assert_fits(message: Message) -> None:
         parsed = VendorBlock.parse(block)
         assert parsed is not None
         parsed.validate_json()
-        for element in block.get("elements", []):
+        for element in (inner for outer in block.get("elements", []) for inner in outer.get("options", [outer])):
             assert size(element["text"] if isinstance(element["text"], str) else element["text"]["text"]) <= 3000
         for field in block.get("fields", []):
             assert size(field["text"]) <= 2000
@@ -195,6 +195,38 @@ def test_two_buttons_of_one_name_stand_in_rows_of_their_own() -> None:
         ["redeploy", "hold"],
         ["redeploy"],
     ]
+
+
+def test_what_stands_under_more_actions_is_chosen_by_action_and_value() -> None:
+    row = actions(
+        Button("hold", "Hold", "eu1/17"), more=[Button("clear", "Clear", "i1"), Button("run-form", "Run…", "i1")]
+    )
+    button, menu = row["elements"]
+    assert (button["type"], menu["type"], menu["action_id"]) == ("button", "overflow", "more")
+    assert [(o["text"]["text"], o["value"]) for o in menu["options"]] == [
+        ("Clear", "clear:i1"),
+        ("Run…", "run-form:i1"),
+    ]
+    assert_fits(compose("t", row))
+
+
+def test_a_menu_of_one_is_a_button() -> None:
+    row = actions(more=[Button("clear", "Clear", "i1")])
+    assert [(part["type"], part["value"]) for part in row["elements"]] == [("button", "i1")]
+
+
+def test_what_fits_no_menu_stays_a_button() -> None:
+    ambiguous, long = Button("hold", "Hold", "a:b"), Button("stop", "Stop", "x" * 150)
+    more = [ambiguous, *(Button(f"a{n}", "A", "i1") for n in range(6)), long]
+    row = actions(more=more)["elements"]
+    assert [part["action_id"] for part in row] == ["hold", "a5", "stop", "more"]
+    assert len(row[-1]["options"]) == 5
+
+
+def test_what_is_dangerous_is_asked_about_in_red() -> None:
+    confirm = Confirm("Sure?", "It ends.")
+    row = actions(Button("stop", "Stop", "1", "danger", confirm), Button("clear", "Clear", "1", None, confirm))
+    assert [part["confirm"].get("style") for part in row["elements"]] == ["danger", None]
 
 
 def test_messages_can_be_annotated_halved_and_bared() -> None:

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from core.ids import GroupId
+from core.ids import DeviceName, GroupId
 from core.messages.blocks import Message
 from core.messages.rollout import bar, rollout_alarm, rollout_message
 from core.rollouts.actors import ActorKind
 from core.rollouts.facts import Counts, GroupStatus, RolloutStatus
 from core.rollouts.progress import progress
 from core.rollouts.records import Attempt, AttemptState, DeviceState, GroupEvidence, Hold, PauseIntent
-from core.rollouts.views import Bar, Mood, Progress
+from core.rollouts.views import NAMED, Bar, Mood, Progress
 from tests.unit.core.rollouts.cases import ADMIN, ANNA, BOT, Case, ago, claimed_devices, group, verified
 
 GOOD = Case()
@@ -34,13 +34,16 @@ def buttons(message: Message) -> dict[str, Any]:
 def test_the_whole_message_of_a_rollout_that_may_go_on() -> None:
     message = rollout_message(view(GOOD.but(evidence=verified(24, 25))))
     assert [b["type"] for b in message.blocks] == ["section", "section", "context", "actions"]
-    assert message.blocks[0]["text"]["text"] == "🟢 *fw-2.0.0* `FW:2.0.0`: ready to go on"
-    assert message.blocks[1]["text"]["text"].split("\n") == [
-        "`█████████░` *1* g1: 24/25 verified · 24 claimed · 0 errors · 1 open",
-        "`░░░░░░░░░░` *2* g2: 125 devices, scheduled",
-        "`░░░░░░░░░░` *3* g3: 350 devices, scheduled",
+    assert message.blocks[0]["text"]["text"].split("\n") == [
+        "🟢 READY to promote · *fw-2.0.0* on eu1 · `FW:2.0.0`",
+        "*24 of 25 verified* in group 1 of 3 · next: group 2, 125 devices",
     ]
-    assert message.text.startswith("🟢 *fw-2.0.0* `FW:2.0.0`: ready to go on (eu1)")
+    assert message.blocks[1]["text"]["text"].split("\n") == [
+        "*1 g1*  24/25 verified  `█████████░`  24 claimed · 0 errors · 1 open",
+        "*2 g2*  125 devices · scheduled",
+        "*3 g3*  350 devices · scheduled",
+    ]
+    assert message.text.startswith(message.blocks[0]["text"]["text"])
 
 
 def test_promote_says_what_will_start_and_carries_the_group() -> None:
@@ -48,7 +51,11 @@ def test_promote_says_what_will_start_and_carries_the_group() -> None:
     assert list(found) == ["promote", "hold", "stop"]
     promote = found["promote"]
     assert (promote["text"]["text"], promote["value"]) == ("Promote group 2 (125 devices)", "eu1/17/2")
-    assert "group 2 (125 devices)" in promote["confirm"]["text"]["text"]
+    asked = promote["confirm"]
+    assert asked["title"]["text"] == "Start group 2 on 125 devices?"
+    assert "125 devices are offered FW:2.0.0, install it and reboot" in asked["text"]["text"]
+    assert "cannot be called back" in asked["text"]["text"]
+    assert asked["confirm"]["text"] == "Start 125 devices"
 
 
 def test_resume_says_what_may_start() -> None:
@@ -56,6 +63,43 @@ def test_resume_says_what_may_start() -> None:
     assert "promote" not in found
     assert found["resume"]["text"]["text"] == "Resume (may start group 2, 125 devices)"
     assert found["resume"]["value"] == "eu1/17/2"
+    assert "125 devices" in found["resume"]["confirm"]["title"]["text"]
+
+
+def test_lifting_a_hold_says_that_the_bot_may_then_promote() -> None:
+    held = view(GOOD.on_record(hold=Hold(ago(1), ANNA, "lunch")))
+    asked = buttons(rollout_message(held))["unhold"]["confirm"]["text"]["text"]
+    assert "it starts group 2 (125 devices) by itself" in asked
+    assert "confirm" not in buttons(rollout_message(replace(held, auto=False)))["unhold"], "it starts nothing"
+
+
+def test_a_failed_rollout_says_first_what_went_wrong_and_what_was_spared() -> None:
+    bad = GOOD.first(status=GroupStatus.ERROR, counts=Counts(finished=20, error=5))
+    devices = claimed_devices(*[DeviceState.VERIFIED] * 18, *[DeviceState.REFUTED] * 2, *[DeviceState.PENDING] * 5)
+    _, numbers = rollout_message(view(bad.but(evidence=devices))).blocks[0]["text"]["text"].split("\n")
+    assert numbers == "*5 errors, 2 refuted* · *18 of 25 verified* in group 1 of 3 · 475 devices not started"
+
+
+def test_a_rollout_not_started_yet_counts_its_devices() -> None:
+    waiting = GOOD.on_rollout(status=RolloutStatus.READY).but(groups=(group(1, GroupStatus.READY, 5),))
+    message = rollout_message(view(waiting))
+    assert "*5 devices* in 1 group, none started" in message.text
+
+
+@pytest.mark.parametrize("name", ["n" * 64, "温" * 64, "🔥" * 64], ids=["latin", "chinese", "fire"])
+def test_a_long_name_cuts_off_none_of_what_a_button_asks(name: str) -> None:
+    """hawkBit allows names of 128 characters; a question holds 300."""
+    states = (
+        GOOD,
+        GOOD.on_rollout(last_modified_by=ADMIN),
+        GOOD.on_rollout(status=RolloutStatus.RUNNING),
+        GOOD.on_record(hold=Hold(ago(1), ANNA, "lunch")),
+    )
+    for case in states:
+        shown = replace(view(case.on_rollout(name=name)), name=name, set_name=name, running=1234)
+        for button in buttons(rollout_message(shown)).values():
+            if "confirm" in button:
+                assert not button["confirm"]["text"]["text"].endswith("…"), button["action_id"]
 
 
 def test_stop_is_danger_and_asks_with_what_will_happen() -> None:
@@ -127,6 +171,25 @@ def test_rollouts_of_others_say_who_promotes_them() -> None:
     assert "hawkBit promotes this one itself, also below the threshold" in going_on.text
 
 
+def test_the_devices_that_did_not_prove_it_are_named_and_the_excluded_too() -> None:
+    states = [DeviceState.REFUTED] * 3 + [DeviceState.UNKNOWN] * 2 + [DeviceState.VERIFIED] * 20
+    case = GOOD.but(evidence=claimed_devices(*states)).on_record(excluded=frozenset({DeviceName("d001")}))
+    message = rollout_message(view(case))
+    named = next(b["text"]["text"] for b in message.blocks if b["type"] == "section" and "Refuted" in b["text"]["text"])
+    assert named.split("\n") == [
+        "*Refuted* in group 1 (2): `d[000,002]`",
+        "*Unknown* in group 1 (2): `d[003-004]`",
+        "*Excluded* in group 1 (1): `d001`",
+    ]
+
+
+def test_of_very_many_devices_the_first_are_named_and_all_are_counted() -> None:
+    case = GOOD.but(evidence=claimed_devices(*[DeviceState.REFUTED] * 500))
+    shown = view(case)
+    assert len(shown.bars[0].refuted_names) == NAMED
+    assert "*Refuted* in group 1 (500): `d[000-199]` and 300 more" in rollout_message(shown).text
+
+
 def test_stale_data_is_marked_and_cannot_be_clicked_on() -> None:
     message = rollout_message(replace(view(GOOD), stale_since=ago(300)))
     assert buttons(message) == {}
@@ -150,7 +213,7 @@ def test_many_groups_show_those_around_the_last_started() -> None:
     assert len(lines) == 14
     assert lines[0] == "44 groups before these: 24/240 verified"
     assert lines[-1] == "44 groups after these: 0/220 verified"
-    assert any("*50*" in line for line in lines)
+    assert any(line.startswith("*50 g50*") for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -170,4 +233,4 @@ def test_bars_are_full_only_where_all_are_verified(verified_count: int, claimed:
 
 
 def test_an_alarm_names_rollout_and_stack() -> None:
-    assert rollout_alarm("eu1", "fw", "group 3 is running").text.startswith("🚨 *fw* (eu1): group 3 is running")
+    assert rollout_alarm("eu1", "fw", "group 3 is running").text == "🚨 UNEXPECTED · *fw* on eu1: group 3 is running"

@@ -86,6 +86,14 @@ def test_a_message_shows_where_it_stands_what_it_says_and_its_buttons_by_number(
     assert (pressed.channel, pressed.action_id, pressed.value) == ("C0OPS", "promote", "eu1/17/2")
 
 
+def test_what_a_menu_offers_is_numbered_like_buttons(room: Room) -> None:
+    choices = (("Clear in ThingsBoard", "clear:i1"), ("Run another runbook…", "run-form:i1"))
+    options = [{"text": {"type": "plain_text", "text": label}, "value": value} for label, value in choices]
+    room.post(actions(HOLD, {"type": "overflow", "action_id": "more", "options": options}))
+    assert room.printed()[1:] == ["  [1] Hold  [2] Clear in ThingsBoard  [3] Run another runbook…"]
+    assert (room.screen.buttons[2].action_id, room.screen.buttons[2].value) == ("more", "clear:i1")
+
+
 def test_an_edit_prints_the_lines_that_changed_under_the_messages_title(room: Room) -> None:
     message = room.post(section("edge-1.1.0"), section("1 of 25 verified\nno errors"), actions(HOLD))
     room.printed()
