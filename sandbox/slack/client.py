@@ -64,9 +64,17 @@ class SlackPeople:
         return delivered_of(await self._do("click", **given, action_id=offered.menu, value=offered.option))
 
     async def click_in_view(
-        self, user: str, action_id: str, value: str | None = None, *, home: bool = False
+        self,
+        user: str,
+        action_id: str,
+        value: str | None = None,
+        *,
+        home: bool = False,
+        values: dict[str, Any] | None = None,
     ) -> Delivered:
-        return delivered_of(await self._do("click_in_view", user=user, action_id=action_id, value=value, home=home))
+        """`values`: what its inputs hold meanwhile."""
+        body = {"user": user, "action_id": action_id, "value": value, "home": home, "values": values}
+        return delivered_of(await self._do("click_in_view", **body))
 
     async def submit_view(self, user: str, values: dict[str, Any] | None = None) -> Delivered:
         return delivered_of(await self._do("submit_view", user=user, values=values or {}))

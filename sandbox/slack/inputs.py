@@ -41,19 +41,23 @@ def _cards(block: dict[str, Any]) -> list[dict[str, Any]]:
     return list(block.get("elements", [])) if block.get("type") == "carousel" else []
 
 
-def find(blocks: list[dict[str, Any]], action_id: str, value: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The element called `action_id`; with a `value`, the button that carries it or the menu that offers it."""
+def find(
+    blocks: list[dict[str, Any]], action_id: str, value: str | list[str] | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The element called `action_id`; with a `value`, the button that carries it or the menu that offers it (or, of
+    several that may be chosen together, each)."""
     for block, part in elements(blocks):
         if part["action_id"] == action_id and (value is None or _carries(part, value)):
             return block, part
     raise NotOnScreen(f"no {action_id!r}{'' if value is None else f' with {value!r}'} to press here")
 
 
-def _carries(part: dict[str, Any], value: str) -> bool:
+def _carries(part: dict[str, Any], value: str | list[str]) -> bool:
     if part["type"] == "button":
         return bool(part.get("value") == value)
     known = part.get("options") or part.get("option_groups")
-    return known is None or any(option["value"] == value for option in _options(part))
+    offered = {option["value"] for option in _options(part)}
+    return known is None or (offered.issuperset(value) if isinstance(value, list) else value in offered)
 
 
 def _options(part: dict[str, Any]) -> list[dict[str, Any]]:
@@ -104,7 +108,18 @@ def filled(part: dict[str, Any], value: Any) -> dict[str, Any]:
 
 
 def view_values(blocks: list[dict[str, Any]], values: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
-    """`state.values` of a modal in which `values`, keyed by action_id or block_id, were filled in."""
+    """`state.values` of a modal that is submitted with `values` filled in, keyed by action_id or block_id."""
+    state = view_state(blocks, values)
+    for block, part in elements(blocks):
+        required = block["type"] == "input" and not block.get("optional") and part["type"] not in PRESSED
+        if required and not _given(state[block["block_id"]][part["action_id"]]):
+            name = part["action_id"] if part["action_id"] in values else block["block_id"]
+            raise NotOnScreen(f"Slack would not submit: {name!r} is empty")
+    return state
+
+
+def view_state(blocks: list[dict[str, Any]], values: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    """`state.values` of a view as it stands, whatever is still empty in it."""
     left = set(values)
     state: dict[str, dict[str, dict[str, Any]]] = {}
     for block, part in elements(blocks):
@@ -112,10 +127,7 @@ def view_values(blocks: list[dict[str, Any]], values: dict[str, Any]) -> dict[st
             continue
         name = part["action_id"] if part["action_id"] in values else block["block_id"]
         left.discard(name)
-        entry = filled(part, values.get(name))
-        if block["type"] == "input" and not block.get("optional") and not _given(entry):
-            raise NotOnScreen(f"Slack would not submit: {name!r} is empty")
-        state.setdefault(block["block_id"], {})[part["action_id"]] = entry
+        state.setdefault(block["block_id"], {})[part["action_id"]] = filled(part, values.get(name))
     if left:
         raise NotOnScreen(f"no input for {sorted(left)} in this view")
     return state

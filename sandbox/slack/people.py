@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.slack.delivery import Attempt, Delivery
 from sandbox.slack.errors import SlackError
-from sandbox.slack.inputs import NotOnScreen, action_json, find, view_values
+from sandbox.slack.inputs import PRESSED, NotOnScreen, action_json, filled, find, view_state, view_values
 from sandbox.slack.records import Channel, Ephemeral, Message, View
 from sandbox.slack.response_urls import ResponseUrl, new_response_url, respond
 from sandbox.slack.shapes import message_json, view_json
@@ -82,13 +82,24 @@ class People:
         return delivery
 
     async def click_in_view(
-        self, user: str, action_id: str, value: str | None = None, *, home: bool = False
+        self,
+        user: str,
+        action_id: str,
+        value: str | None = None,
+        *,
+        home: bool = False,
+        values: dict[str, Any] | None = None,
     ) -> Delivery:
-        """Press a button of the modal on top, or of the app's home tab."""
+        """Press a button (or choose `value` in a menu) of the modal on top, or of the app's home tab, whose inputs hold
+        `values` (by action_id or block_id): the app is told of them too."""
         view = self._home(user) if home else self._modal(user)
         block, part = find(view.body["blocks"], action_id, value)
         payload = self._block_actions(user, {"type": "view", "view_id": view.id}, block, part, value, view.id)
-        payload["view"] = view_json(self.workspace, view)
+        state = view_state(view.body["blocks"], values or {})
+        if part["type"] not in PRESSED:
+            state[block["block_id"]][part["action_id"]] = filled(part, value)
+        del payload["state"]
+        payload["view"] = view_json(self.workspace, view) | {"state": {"values": state}}
         delivery, attempt = await self.sandbox.courier.once("interaction", payload, user)
         if attempt.error:
             view.trouble = attempt.error

@@ -53,8 +53,8 @@ async def shows(person: Person, *words: str) -> SeenView:
     )
 
 
-async def chooses(person: Person, runbook: str, *words: str) -> SeenView:
-    delivered = await person.office.slack.click_in_view(person.id, "runbook", runbook)
+async def chooses(person: Person, runbook: str, *words: str, **typed: str) -> SeenView:
+    delivered = await person.office.slack.click_in_view(person.id, "runbook", runbook, values=typed)
     assert delivered.acked, delivered.error
     return await shows(person, *words)
 
@@ -95,7 +95,8 @@ async def test_a_form_takes_a_runbook_its_parameters_and_a_device_and_the_result
     form = await asks(cast.bob)
     menu = inputs(form)["runbook"]
     assert [option["value"] for option in menu["options"]] == ["journal", "rauc-status", "redeploy"]
-    form = await chooses(cast.bob, "journal", "Lines", "Reads only")
+    form = await chooses(cast.bob, "journal", "Lines", "Reads only", device="a-gw-004")
+    assert inputs(form)["device"]["initial_value"] == "a-gw-004"
     lines = inputs(form)["lines"]
     assert (lines["type"], lines["min_value"], lines["max_value"], lines["initial_value"]) == (
         "number_input",

@@ -104,6 +104,14 @@ async def test_an_update_with_an_old_hash_is_a_conflict(slack: Stand) -> None:
     assert shown.shown == "newer"
 
 
+async def test_a_press_in_a_view_tells_what_its_inputs_hold_also_where_one_is_still_empty(slack: Stand) -> None:
+    await opened(slack, modal(text_input("name", "Name"), text_input("why", "Why"), actions(button("more"))))
+    click = await slack.people.click_in_view(BOB, "more", values={"name": "a-gw-001"})
+    told = click.payload["view"]["state"]["values"]
+    assert [part["value"] for block in told.values() for part in block.values()] == ["a-gw-001", None]
+    assert "state" not in click.payload
+
+
 async def test_three_views_stack_and_a_fourth_is_refused(slack: Stand) -> None:
     pushing = modal(actions(button("more")))
     first = await opened(slack, pushing)
