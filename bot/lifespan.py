@@ -209,7 +209,7 @@ def _ages(ticker: Ticker) -> dict[str, Check]:
 def _tell_of_sharing(settings: Settings, parts: Parts) -> Callable[[int, int], Awaitable[None]]:
     async def tell(connections: int, own: int) -> None:
         text = (
-            f":warning: Slack counts {connections} Socket Mode connections of this app token, this installation holds "
+            f"⚠️ Slack counts {connections} Socket Mode connections of this app token, this installation holds "
             f"{own}. Another installation uses the same token and takes some of our clicks. Give each its own app."
         )
         wanted = Wanted(

@@ -131,10 +131,10 @@ class WorkLoop:
         try:
             await self._desk.handle(request)
         except Denied as denied:
-            await self._answer(request, f":no_entry: {denied.text}")
+            await self._answer(request, f"⛔ {denied.text}")
             return "denied"
         except OutsideError as error:
-            await self._answer(request, f":warning: {literal(error.user_text, 2000)}")
+            await self._answer(request, f"⚠️ {literal(error.user_text, 2000)}")
             return error.reason
         return "done"
 
