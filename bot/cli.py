@@ -11,9 +11,10 @@ import typer
 import uvloop
 
 from bot import logs
-from bot.commands import audit, config, doctor, slack, thingsboard
+from bot.commands import audit, config, doctor, init, slack, store, thingsboard
 from bot.config_file import BadConfig, check_secrets, load_settings
 from bot.secrets import SecretMissing
+from core.commands import FORMS
 from core.errors import OutsideError
 
 app = typer.Typer(
@@ -28,6 +29,9 @@ app.add_typer(doctor.app, name="doctor")
 app.add_typer(audit.app, name="audit")
 app.add_typer(slack.app, name="slack")
 app.add_typer(thingsboard.app, name="thingsboard")
+app.command()(init.init)
+app.command()(store.backup)
+app.command()(store.restore)
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file.", envvar="CDM_CONFIG")]
 
@@ -58,18 +62,39 @@ def run(
     config: Config = Path("cdm.yaml"),
     directory: Annotated[Path, typer.Option(help="Where the sandbox keeps its files.")] = Path("var/sandbox"),
     devices: Annotated[int, typer.Option(help="Size of the simulated fleet.")] = 500,
+    scenario: Annotated[
+        str, typer.Option(help="What happens by itself: a name or a file; none for nothing; list shows what there is.")
+    ] = "default-day",
+    port: Annotated[int, typer.Option(help="Where the workspace page is; another one if it is taken.")] = 8750,
+    page: Annotated[bool, typer.Option(help="Serve the workspace page.")] = True,
     seconds: Annotated[float | None, typer.Option("--for", help="End by itself after so many seconds.")] = None,
-    check: Annotated[bool, typer.Option(help="Exit with an error if the story does not come true.")] = False,
+    check: Annotated[bool, typer.Option(help="Exit with an error if the scenario does not come true.")] = False,
 ) -> None:
     """The main job: with a cdm.yaml on the real systems, without one on a sandbox of all of them."""
+    if scenario == "list":
+        _list_scenarios()
+        return
     if config.exists():
         serve(config)
         return
+    from sandbox.app import Run
     from sandbox.app import main as run_sandbox
 
     interactive = sys.stdin.isatty() and seconds is None
-    code = asyncio.run(run_sandbox(directory, devices=devices, seconds=seconds, check=check, interactive=interactive))
+    completions = [(form.usage, form.does) for form in FORMS]
+    wanted = Run(devices, scenario, seconds, check, interactive, port if page else None, completions)
+    try:
+        code = asyncio.run(run_sandbox(directory, wanted))
+    except ValueError as wrong:
+        raise _give_up(str(wrong)) from None
     raise typer.Exit(code)
+
+
+def _list_scenarios() -> None:
+    from sandbox.scenarios import catalog
+
+    for one in catalog():
+        typer.echo(f"{one.name:20} {one.title}\n{'':20} {one.about}")
 
 
 def _give_up(text: str) -> typer.Exit:

@@ -1,4 +1,4 @@
-"""`cdm run`: the sandbox, the real bot on it, the console, and the story."""
+"""`cdm run`: the sandbox, the real bot on it, the workspace page, the console, and a scenario."""
 
 from __future__ import annotations
 
@@ -8,56 +8,76 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.bot_process import BotFailed, BotProcess
 from sandbox.console import Console, typed_lines
 from sandbox.controls import HELP, Controls
+from sandbox.page.app import PageServer, page_app
+from sandbox.scenarios import Player, Scenario, load
 from sandbox.settings_file import DATA
-from sandbox.story import LEAST_DEVICES, Story
 from sandbox.world import SandboxWorld
 
 LOG = "bot.log"
-STORY_S = 300.0
-"""A story that takes longer than this has failed (`check` without a bound of its own)."""
+SCENARIO_S = 300.0
+"""A scenario that takes longer than this has failed (`check` without a bound of its own)."""
+PAGE_PORT = 8750
+NOTHING = "none"
+"""The name of no scenario: the world as it comes, with nobody in it doing anything."""
 
 
-async def main(
-    directory: Path,
-    *,
-    devices: int = 500,
-    seconds: float | None = None,
-    check: bool = False,
-    interactive: bool | None = None,
-) -> int:
-    """The exit status: with `check`, 1 if the story did not end well; else 0, or 1 if the bot failed.
-
-    Ends by `quit` (or the end of stdin, when interactive), a signal, after `seconds`, or with the story, if `check`.
-    `directory` gets the bot's settings, data and log; what an earlier run left there is removed, since every run is a
-    new world. `interactive`: None asks the terminal. ValueError where the fleet is too small for the story.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`scenario`: the name of one, or NOTHING. `seconds`: end by itself after so many. `interactive`: None asks the
+    terminal. `page_port`: where the page is wanted, None for no page. `completions`: (usage, what it does) of commands.
     """
-    if devices < LEAST_DEVICES:
-        raise ValueError(f"the story needs at least {LEAST_DEVICES} devices, not {devices}")
-    interactive = sys.stdin.isatty() if interactive is None else interactive
+
+    devices: int = 500
+    scenario: str = "default-day"
+    seconds: float | None = None
+    check: bool = False
+    interactive: bool | None = None
+    page_port: int | None = PAGE_PORT
+    completions: Sequence[tuple[str, str]] = ()
+
+
+async def main(directory: Path, run: Run) -> int:
+    """The exit status: with `check`, 1 if the scenario did not end well; else 0, or 1 if the bot failed.
+
+    Ends by `quit` (or the end of stdin, when interactive), a signal, after `seconds`, or with the scenario, if `check`.
+    `directory` gets the bot's settings, data and log; what an earlier run left there is removed, since every run is a
+    new world. ValueError where there is no such scenario, or the fleet is too small for it.
+    """
+    scenario = None if run.scenario == NOTHING else load(run.scenario)
+    if scenario is None and run.check:
+        raise ValueError("there is nothing to check without a scenario")
+    if scenario is not None and run.devices < scenario.devices:
+        raise ValueError(f"the scenario {scenario.name} needs at least {scenario.devices} devices, not {run.devices}")
     try:
         with fresh(directory):
-            return await _run(directory, devices, seconds, check, interactive)
+            return await _run(directory, run, scenario)
     except (BotFailed, InUse) as failed:
         _tell(f"!! {failed}")
         return 1
 
 
-async def _run(directory: Path, devices: int, seconds: float | None, check: bool, interactive: bool) -> int:
+async def _run(directory: Path, run: Run, scenario: Scenario | None) -> int:
     began = time.monotonic()
-    async with SandboxWorld(directory, devices=devices) as world:
-        _tell(f"-- Slack, ThingsBoard, hawkBit, Keycloak, a relay and {devices} devices are up")
+    async with SandboxWorld(directory, devices=run.devices) as world, AsyncExitStack() as exit:
+        controls = Controls(world)
+        if run.page_port is not None:
+            app = page_app(world.slack, controls, run.completions)
+            page = await exit.enter_async_context(PageServer(app, run.page_port))
+            _tell(f"\n   Open {page.url} in a browser: the workspace, and the world beside it.\n")
+        _tell(f"-- Slack, ThingsBoard, hawkBit, Keycloak, a relay and {run.devices} devices are up")
         bot = BotProcess(world.config, world.bot_url, directory / LOG)
         try:
             await bot.start()
             _tell(f"-- the bot is ready after {time.monotonic() - began:.1f} s; its log is {bot.log}")
-            return await _Show(world, bot, seconds, check, interactive).run()
+            return await _Show(world, controls, bot, run, scenario).run()
         finally:
             await bot.stop()
 
@@ -82,14 +102,15 @@ def fresh(directory: Path) -> Iterator[None]:
 
 class _Show:
     def __init__(
-        self, world: SandboxWorld, bot: BotProcess, seconds: float | None, check: bool, interactive: bool
+        self, world: SandboxWorld, controls: Controls, bot: BotProcess, run: Run, scenario: Scenario | None
     ) -> None:
         self._bot = bot
-        self._seconds = seconds if seconds is not None or not check else STORY_S
-        self._check = check
-        self._interactive = interactive
-        self._console = Console(world.people, Controls(world).run, _tell)
-        self._story = Story(world, _tell)
+        self._seconds = run.seconds if run.seconds is not None or not run.check else SCENARIO_S
+        self._check = run.check
+        self._interactive = sys.stdin.isatty() if run.interactive is None else run.interactive
+        self._console = Console(world.people, controls.run, _tell)
+        self._player = Player(world, controls, scenario, _tell) if scenario else None
+        controls.story = self._player
         self._over = asyncio.Event()
 
     async def run(self) -> int:
@@ -125,13 +146,13 @@ class _Show:
             over.cancel()
 
     def _status(self) -> int:
-        if not self._check:
+        if not self._check or self._player is None:
             return 0
-        if not self._story.finished:
-            _tell("!! the story did not come to its end")
-        for failure in self._story.failures:
+        if not self._player.finished:
+            _tell("!! the scenario did not come to its end")
+        for failure in self._player.failures:
             _tell(f"!! {failure}")
-        return 0 if self._story.finished and not self._story.failures else 1
+        return 0 if self._player.finished and not self._player.failures else 1
 
     async def _type(self) -> None:
         """The end of stdin is a person's good-bye at a terminal, and nothing at all elsewhere."""
@@ -142,7 +163,8 @@ class _Show:
             self._over.set()
 
     async def _play(self) -> None:
-        await self._story.play()
+        if self._player is not None:
+            await self._player.play()
         if self._check:
             self._over.set()
 

@@ -29,6 +29,10 @@ class Person:
         return f"U0{self.name.upper()}"
 
 
+def channel_id(name: str) -> str:
+    return "C0" + "".join(letter for letter in name.upper() if letter.isalnum())
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """`share` of the fleet in per cent; `operator` is the person who may act on its devices."""
@@ -44,8 +48,12 @@ class Tenant:
         return f"/{self.id}"
 
     @property
+    def channel_name(self) -> str:
+        return f"alarms-{self.letter}"
+
+    @property
     def channel(self) -> str:
-        return f"C0ALARMS{self.letter.upper()}"
+        return channel_id(self.channel_name)
 
     @property
     def range(self) -> str:
@@ -58,6 +66,8 @@ class Tenant:
         return f"10.66.{self.number}.{number}"
 
 
+ADMIN_NAMES = ("alice", "heidi")
+"""In Keycloak in the group of every tenant, with the role of an admin."""
 PEOPLE = {
     person.name: person
     for person in (
@@ -66,6 +76,7 @@ PEOPLE = {
         Person("carol", "carol@customer-a.example", "viewer of customer-a and customer-b"),
         Person("erin", "erin@customer-c.example", "operator of customer-c"),
         Person("frank", "frank@customer-b.example", "operator of customer-b"),
+        Person("heidi", "heidi@cdm.example", "second admin of all tenants, for approvals"),
         Person("mallory", "mallory@elsewhere.example", "a stranger without a Keycloak account", linked=False),
     )
 }
@@ -75,17 +86,17 @@ TENANTS = (
     Tenant("customer-c", "c", 3, 30, "erin"),
 )
 CHANNELS: dict[str, tuple[str, ...]] = {
-    "alarms-a": ("alice", "bob", "carol"),
-    "alarms-b": ("alice", "carol", "frank"),
-    "alarms-c": ("alice", "erin"),
+    "alarms-a": ("alice", "bob", "carol", "heidi"),
+    "alarms-b": ("alice", "carol", "frank", "heidi"),
+    "alarms-c": ("alice", "erin", "heidi"),
     "rollouts": tuple(PEOPLE),
-    "cdm-admin": ("alice",),
+    "cdm-admin": ("alice", "heidi"),
     "cdm-fallback": tuple(PEOPLE),
 }
-"""Channel name -> who is in it, besides the bot. The id is C0 and the name's letters in capitals."""
-ROLLOUTS = "C0ROLLOUTS"
-ADMINS = "C0CDMADMIN"
-FALLBACK = "C0CDMFALLBACK"
+"""Channel name -> who is in it, besides the bot."""
+ROLLOUTS = channel_id("rollouts")
+ADMINS = channel_id("cdm-admin")
+FALLBACK = channel_id("cdm-fallback")
 MOST_DEVICES = 600
 """More would not fit into the tenants' address ranges."""
 

@@ -18,16 +18,20 @@ from typing import Any, Literal
 import aiohttp
 
 from sandbox.relay.view import BootStatus, JournalLine, Slot, UpdaterState
+from sandbox.tempo import Tempo
 
 UPDATER = "rauc-hawkbit-updater"
 Fate = Literal["good", "fails", "falls_back", "never_reboots", "silent"]
 """What becomes of the next update: good; fails (the install reports an error); falls_back (installs, reports success,
-then the new slot does not boot and the old one comes back); never_reboots; silent (never takes the action up)."""
+then the new slot does not boot and the old one comes back); never_reboots, until it is good again; silent (never takes
+the action up)."""
+POLLS_PER_S = 200
+"""What a whole fleet may ask of hawkBit, however fast time goes: more, and this machine would be the bottleneck."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long things take, in seconds. The defaults tell the story in minutes instead of days."""
+    """How long things take, in seconds of the sandbox. The defaults tell the story in minutes instead of days."""
 
     poll_s: float = 4.0
     telemetry_s: float = 10.0
@@ -38,7 +42,7 @@ class Pace:
 
 @dataclass(slots=True)
 class SimulatedDevice:
-    """One controller. Satisfies `sandbox.relay.view.DeviceView`."""
+    """One controller. Satisfies `sandbox.relay.view.DeviceView`. `cut_off`: no power, or no VPN."""
 
     name: str
     tenant: str
@@ -56,9 +60,14 @@ class SimulatedDevice:
     journal: list[JournalLine] = field(default_factory=list)
     updater_state: UpdaterState = "idle"
     fate: Fate = "good"
-    online: bool = True
+    cut_off: bool = False
+    rebooting: bool = False
     ota_status: str = "idle"
     ota_error: str | None = None
+
+    @property
+    def online(self) -> bool:
+        return not (self.cut_off or self.rebooting)
 
     @property
     def other_slot(self) -> Slot:
@@ -79,8 +88,16 @@ class SimulatedDevice:
         }
 
 
+class CutOff(Exception):
+    """The device cannot reach the server now."""
+
+
 class Fleet:
-    """Runs every device against the two servers until cancelled."""
+    """Runs every device against the two servers until cancelled.
+
+    `tempo` scales polls, installs and reboots; the regular telemetry keeps real time, as a sign of life. `bad` is the
+    fate of every good device that installs one of these versions.
+    """
 
     def __init__(
         self,
@@ -90,13 +107,16 @@ class Fleet:
         gateway_token: str,
         thingsboard_url: str,
         pace: Pace | None = None,
+        tempo: Tempo | None = None,
         seed: int = 1,
     ) -> None:
+        self.bad: dict[str, Fate] = {}
         self.devices: Mapping[str, SimulatedDevice] = {d.name: d for d in devices}
         self._hawkbit = f"{hawkbit_url}/DEFAULT/controller/v1"
         self._headers = {"Authorization": f"GatewayToken {gateway_token}"}
         self._thingsboard = thingsboard_url
         self.pace = pace or Pace()
+        self.tempo = tempo or Tempo()
         self._rng = random.Random(seed)
         self._http: aiohttp.ClientSession | None = None
 
@@ -122,31 +142,35 @@ class Fleet:
             asyncio.TaskGroup() as group,
         ):
             for device in self.devices.values():
-                group.create_task(self._live(device))
+                group.create_task(self._keep_reporting(device))
+                group.create_task(self._keep_polling(device))
 
     async def report(self, device: SimulatedDevice) -> None:
         """Send telemetry now."""
-        if device.online:
-            await self._post(f"{self._thingsboard}/api/v1/{device.access_token}/telemetry", device.telemetry())
+        with contextlib.suppress(CutOff):
+            await self._post(device, f"{self._thingsboard}/api/v1/{device.access_token}/telemetry", device.telemetry())
 
-    async def _live(self, device: SimulatedDevice) -> None:
-        poll_in = self._rng.uniform(0, self.pace.poll_s)
-        report_in = self._rng.uniform(0, self.pace.telemetry_s)
+    async def _keep_reporting(self, device: SimulatedDevice) -> None:
+        wait_s = self._rng.uniform(0, self.pace.telemetry_s)
         while True:
-            wait = min(poll_in, report_in)
-            await asyncio.sleep(wait)
-            poll_in, report_in = poll_in - wait, report_in - wait
+            await asyncio.sleep(wait_s)
+            wait_s = self.pace.telemetry_s * self._rng.uniform(0.8, 1.2)
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                if report_in <= 0:
-                    report_in = self.pace.telemetry_s * self._rng.uniform(0.8, 1.2)
-                    await self.report(device)
-                if poll_in <= 0:
-                    poll_in = self.pace.poll_s * self._rng.uniform(0.8, 1.2)
-                    if device.online and device.fate != "silent":
-                        await self._poll(device)
+                await self.report(device)
+
+    async def _keep_polling(self, device: SimulatedDevice) -> None:
+        await self.tempo.sleep(self._rng.uniform(0, self.pace.poll_s))
+        while True:
+            if device.online and device.fate != "silent":
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError, CutOff):
+                    if device.boot_primary != device.slot and self._pending_fate(device) != "never_reboots":
+                        await self._reboot(device)
+                    await self._poll(device)
+            every_s = max(self.pace.poll_s, len(self.devices) * self.tempo.speed / POLLS_PER_S)
+            await self.tempo.sleep(every_s * self._rng.uniform(0.8, 1.2))
 
     async def _poll(self, device: SimulatedDevice) -> None:
-        base = await self._get(f"{self._hawkbit}/{device.name}")
+        base = await self._get(device, f"{self._hawkbit}/{device.name}")
         links = base.get("_links", {}) if base else {}
         if "cancelAction" in links:
             await self._cancel(device, links["cancelAction"]["href"])
@@ -154,34 +178,45 @@ class Fleet:
             await self._deploy(device, links["deploymentBase"]["href"])
 
     async def _cancel(self, device: SimulatedDevice, href: str) -> None:
-        action = await self._get(href)
+        action = await self._get(device, href)
         if action:
             stop = action["cancelAction"]["stopId"]
-            await self._post(f"{href.split('?')[0]}/feedback", _feedback(stop, "closed", "success", ["cancelled"]))
+            said = _feedback(stop, "closed", "success", ["cancelled"])
+            await self._post(device, f"{href.split('?')[0]}/feedback", said)
             device.log(f"Action {stop} cancelled by the server.")
 
     async def _deploy(self, device: SimulatedDevice, href: str) -> None:
-        action = await self._get(href)
+        action = await self._get(device, href)
         if not action:
             return
         number, wanted = action["id"], action["deployment"]["chunks"][0]["version"]
         feedback = f"{href.split('?')[0]}/feedback"
-        device.updater_state = "installing"
         device.log(f"Start downloading: action {number}, version {wanted}")
-        await self._post(feedback, _feedback(number, "proceeding", "none", [f"Installing {wanted}"]))
-        await asyncio.sleep(self._rng.uniform(*self.pace.install_s))
-        device.updater_state = "idle"
-        if device.fate == "fails":
+        device.updater_state = "installing"
+        try:
+            await self._post(device, feedback, _feedback(number, "proceeding", "none", [f"Installing {wanted}"]))
+            await self.tempo.sleep(self._rng.uniform(*self.pace.install_s))
+        finally:
+            device.updater_state = "idle"
+        if self._fate(device, wanted) == "fails":
             await self._fail(device, number, feedback)
             return
+        installed = "Software bundle installed successfully."
         device.other_version = wanted
         device.other_slot_status = "good"
         device.boot_primary = device.other_slot
-        device.log("Software bundle installed successfully.")
-        await self._post(feedback, _feedback(number, "closed", "success", ["Software bundle installed successfully."]))
-        if device.fate != "never_reboots":
-            await asyncio.sleep(self._rng.uniform(*self.pace.before_reboot_s))
+        device.log(installed)
+        await self._conclude(device, feedback, _feedback(number, "closed", "success", [installed]))
+        if self._fate(device, wanted) != "never_reboots":
+            await self.tempo.sleep(self._rng.uniform(*self.pace.before_reboot_s))
             await self._reboot(device)
+
+    def _fate(self, device: SimulatedDevice, version: str) -> Fate:
+        return self.bad.get(version, "good") if device.fate == "good" else device.fate
+
+    def _pending_fate(self, device: SimulatedDevice) -> Fate:
+        """Of the version in the other slot."""
+        return self._fate(device, device.other_version or "")
 
     async def _fail(self, device: SimulatedDevice, number: str, feedback: str) -> None:
         cause = "LastError: Installation error: Failed updating slot rootfs.1: bundle signature verification failed"
@@ -189,16 +224,25 @@ class Fleet:
         device.log("Failed to install software bundle.")
         device.ota_status, device.ota_error = "failure", "bundle signature verification failed"
         told = [cause, "Failed to install software bundle."]
-        await self._post(feedback, _feedback(number, "closed", "failure", told))
+        await self._conclude(device, feedback, _feedback(number, "closed", "failure", told))
         await self.report(device)
 
+    async def _conclude(self, device: SimulatedDevice, feedback: str, result: Mapping[str, Any]) -> None:
+        """Report how an install ended, as soon as hawkBit can be reached."""
+        while True:
+            try:
+                await self._post(device, feedback, result)
+                return
+            except (aiohttp.ClientError, TimeoutError, CutOff):
+                await self.tempo.sleep(self.pace.poll_s)
+
     async def _reboot(self, device: SimulatedDevice) -> None:
-        device.online = False
-        await asyncio.sleep(self._rng.uniform(*self.pace.reboot_s))
+        device.rebooting = True
+        await self.tempo.sleep(self._rng.uniform(*self.pace.reboot_s))
         device.boot_id = str(uuid.uuid4())
         device.booted_at = datetime.now(UTC)
-        device.online = True
-        if device.fate == "falls_back":
+        device.rebooting = False
+        if self._pending_fate(device) == "falls_back":
             device.other_slot_status = "bad"
             device.boot_primary = device.slot
             device.ota_status = "failure"
@@ -214,15 +258,22 @@ class Fleet:
             device.log(f"Booted slot {device.slot}, version {device.version}; marked good", "rauc")
         await self.report(device)
 
-    async def _get(self, url: str) -> dict[str, Any] | None:
+    async def _get(self, device: SimulatedDevice, url: str) -> dict[str, Any] | None:
+        _must_reach(device)
         assert self._http is not None
         async with self._http.get(url, headers=self._headers) as answer:
             return await answer.json(content_type=None) if answer.status == 200 else None
 
-    async def _post(self, url: str, body: Mapping[str, Any]) -> None:
+    async def _post(self, device: SimulatedDevice, url: str, body: Mapping[str, Any]) -> None:
+        _must_reach(device)
         assert self._http is not None
         async with self._http.post(url, json=body, headers=self._headers) as answer:
             await answer.read()
+
+
+def _must_reach(device: SimulatedDevice) -> None:
+    if not device.online:
+        raise CutOff(device.name)
 
 
 def _feedback(action: str, execution: str, finished: str, details: list[str]) -> dict[str, Any]:

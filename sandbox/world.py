@@ -11,7 +11,7 @@ import random
 import re
 import secrets
 import socket
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack
 from html import unescape
 from pathlib import Path
@@ -20,22 +20,23 @@ from typing import Any, Literal
 import asyncssh
 import httpx
 
-from sandbox import cast, wiring
+from sandbox import cast
 from sandbox.browser import Browser
 from sandbox.cast import PIPELINE, TENANTS
 from sandbox.fleet import Fleet, Pace, SimulatedDevice
+from sandbox.furnish import Wired, fill_hawkbit, fill_realm, fill_slack, fill_thingsboard
 from sandbox.hawkbit import Account, HawkbitSandbox
 from sandbox.hawkbit.accounts import BRAKE, EVERYDAY
-from sandbox.hawkbit.control import seed_set, seed_target
 from sandbox.keycloak.app import create_app
 from sandbox.keycloak.realm import Realm
 from sandbox.pipeline import Pipeline
 from sandbox.relay import DeviceHost, RelaySandbox, control_app
-from sandbox.settings_file import ADDRESS, BOT, DATA, KEY_FILE, KNOWN_HOSTS, RELAY, Surroundings, write_private
+from sandbox.settings_file import BOT, DATA, KEY_FILE, KNOWN_HOSTS, RELAY, Surroundings, write_private
 from sandbox.settings_file import BRAKE as BRAKE_ACCOUNT
 from sandbox.slack import SlackSandbox
 from sandbox.slack.client import SlackPeople
-from sandbox.thingsboard import SYSADMIN, ThingsboardSandbox
+from sandbox.tempo import Tempo
+from sandbox.thingsboard import ThingsboardSandbox
 from sandbox.wire import App, WireServer
 from sandbox.wiring import ThingsboardAccount
 
@@ -43,6 +44,9 @@ CALLBACK = "/oidc/callback"
 """Where Keycloak sends a browser back to, below the bot's address."""
 BOT_PORTS = (20_000, 32_000)
 """Below the ports Linux gives to outgoing connections, so that nobody takes the bot's while it restarts."""
+ACTIVITY_CHECK_S = 2.0
+LEAST_SILENCE_S = 10.0
+"""A device that says nothing for so long, or for two and a half times of what is usual, counts as inactive."""
 _URL = re.compile(r"https?://[^\s<>|\"'\\]+")
 
 
@@ -65,8 +69,10 @@ class SandboxWorld:
         keycloak_url: str | None = None,
         thingsboard_pace: float = 1.0,
         slack_rate: float = 1.0,
+        speed: float = 1.0,
         seed: int = 1,
     ) -> None:
+        self.tempo = Tempo(speed)
         self.directory = directory
         self.slack_mode = slack_mode
         self.slack_rate = slack_rate
@@ -83,12 +89,13 @@ class SandboxWorld:
         self._webhook_secrets = {tenant.id: secrets.token_urlsafe(24) for tenant in TENANTS}
         self._bot_key = asyncssh.generate_private_key("ssh-ed25519")
         self.servers: dict[str, WireServer] = {}
+        self.hawkbit_restarting = False
         self.people: SlackPeople
         self.fleet: Fleet
         self.relay: RelaySandbox
         self.pipeline: Pipeline
         self.by_hand: Pipeline
-        self._pace = pace
+        self._pace = pace or Pace()
         self._seed = seed
         self._exit = AsyncExitStack()
 
@@ -132,6 +139,21 @@ class SandboxWorld:
         assert found is not None
         return unescape(found[0])
 
+    async def restart_hawkbit(self, away_s: float) -> None:
+        """As when its process is restarted: open requests are cut, connections refused for so long, and what its
+        database holds is kept. Returns once it is away."""
+        server = self.servers["hawkbit"]
+        self.hawkbit_restarting = True
+        await server.stop()
+        self._run(self._bring_back(server, away_s), "hawkbit restart")
+
+    async def _bring_back(self, gone: WireServer, away_s: float) -> None:
+        await asyncio.sleep(away_s)
+        server = WireServer(self.hawkbit.app, gone.port, self._seed)
+        server.faults.active.extend(gone.faults.active)
+        self.servers["hawkbit"] = await server.start()
+        self.hawkbit_restarting = False
+
     async def thingsboard_account(self, tenant: str) -> ThingsboardAccount:
         """The tenant's bot account, over REST. The caller may use it as long as the world runs."""
         return await ThingsboardAccount.login(self._tb_http, *self._thingsboard_login(tenant))
@@ -142,6 +164,12 @@ class SandboxWorld:
         if found is None:
             raise LookupError(f"no device {name}")
         return found
+
+    def cut_off(self, devices: Iterable[SimulatedDevice], cut: bool) -> None:
+        """Whether they are without power or VPN: no polls, no telemetry, and nobody answers at their addresses."""
+        for device in devices:
+            device.cut_off = cut
+            self.relay.devices.switches(device.name).link = "silent" if cut else "up"
 
     def write_config(
         self, *, name: str = "cdm.yaml", port: int | None = None, data_dir: str = DATA, **overrides: Any
@@ -180,7 +208,7 @@ class SandboxWorld:
         await self._serve("thingsboard", self.thingsboard.app)
         await self._serve("hawkbit", self.hawkbit.app)
         if self._keycloak_url is None:
-            self._set_up_realm()
+            fill_realm(self.realm, f"{self.bot_url}{CALLBACK}")
             await self._serve("keycloak", create_app(self.realm))
         self._exit.push_async_callback(self.slack.close)
         self.people = await self._exit.enter_async_context(SlackPeople(self.url("slack")))
@@ -194,7 +222,8 @@ class SandboxWorld:
         self._run(self.thingsboard.run(), "thingsboard")
         self._set_up_fleet()
         await self._set_up_relay()
-        self._run(self.hawkbit.run(), "hawkbit")
+        self._run(self._tick_hawkbit(), "hawkbit")
+        self._run(self._check_activity(), "activity check")
         self._run(self.fleet.run(), "fleet")
         self.write_config()
 
@@ -222,56 +251,43 @@ class SandboxWorld:
         self._exit.push_async_callback(stop)
 
     def _set_up_slack(self) -> None:
-        for person in cast.PEOPLE.values():
-            self.slack.workspace.add_user(person.name, id=person.id, email=person.email)
-        for name, members in cast.CHANNELS.items():
-            self.slack.workspace.add_channel(name, members=tuple(cast.PEOPLE[member].id for member in members))
+        fill_slack(self.slack)
         self.slack.rates.scale = self.slack_rate
         if self.slack_mode == "http":
             self.slack.courier.use_http(f"{self.bot_url}/slack/events")
 
-    def _set_up_realm(self) -> None:
-        """The bot's callback, and alice in every tenant's group, so that she is an admin there."""
-        self.realm.clients[BOT].redirect_uris = [f"{self.bot_url}{CALLBACK}"]
-        alice = self.realm.by_username("alice")
-        assert alice is not None
-        alice.groups = [group for group in self.realm.groups if group.parent is None]
+    async def _tick_hawkbit(self) -> None:
+        """hawkBit's scheduler. Slow time slows it; fast time does not make it faster than the bot was told it is, for
+        the bot's promotions are safe only while a read and a request fit into one tick."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            tick_s, began = self.hawkbit.tick_s, clock()
+            await self.tempo.sleep(tick_s)
+            await asyncio.sleep(tick_s - (clock() - began))
+            if not self.hawkbit_restarting:
+                self.hawkbit.tick()
+
+    async def _check_activity(self) -> None:
+        """As a ThingsBoard does that is set to look for silent devices more often than once a minute."""
+        while True:
+            await asyncio.sleep(ACTIVITY_CHECK_S)
+            self.thingsboard.field.check_inactivity()
 
     async def _set_up_thingsboard(self) -> None:
-        """Tenants and accounts as they come; alarms only by the wiring that ships with the bot."""
-        text = wiring.DOCUMENTS.read_text()
-        queued = False
-        for tenant in TENANTS:
-            made = self.thingsboard.add_tenant(tenant.id)
-            email, password = self._thingsboard_login(tenant.id)
-            self.thingsboard.add_user(made, email, password, first="ChatOps", last="Bot")
-            documents = wiring.filled_in(text, bot_url=self.bot_url, secret=self._webhook_secrets[tenant.id])
-            if not queued:
-                await wiring.make_queue(await ThingsboardAccount.login(self._tb_http, *SYSADMIN), documents)
-                queued = True
-            await wiring.install(await self.thingsboard_account(tenant.id), documents, tenant.id)
-            profile = self.thingsboard.world.profile_named(made.id, documents["device_profile"]["name"])
-            assert profile is not None
-            for number in range(1, self.counts[tenant.id] + 1):
-                name, attributes = tenant.device(number), {ADDRESS: tenant.address(number)}
-                self.thingsboard.add_device(made, name, profile=profile, token=f"token-{name}", attributes=attributes)
+        logins = {tenant.id: self._thingsboard_login(tenant.id) for tenant in TENANTS}
+        silence_s = max(LEAST_SILENCE_S, 2.5 * self._pace.telemetry_s) / self.thingsboard.pace
+        wired = Wired(self.bot_url, self.counts, logins, self._webhook_secrets, round(1000 * silence_s))
+        await fill_thingsboard(self.thingsboard, self._tb_http, wired)
 
     def _set_up_fleet(self) -> None:
-        """Every device runs the oldest set, as hawkBit was told by an offline assignment."""
-        repo = self.hawkbit.tenant().repo
-        sets = [seed_set(repo, cast.SET_NAME, version) for version in cast.SETS]
-        devices = []
-        for tenant in TENANTS:
-            for number in range(1, self.counts[tenant.id] + 1):
-                name = tenant.device(number)
-                seed_target(repo, name, installed=sets[0], attributes={"tenant": tenant.id})
-                devices.append(SimulatedDevice(name, tenant.id, tenant.address(number), f"token-{name}", cast.SETS[0]))
+        devices = fill_hawkbit(self.hawkbit, self.counts)
         self.fleet = Fleet(
             devices,
             hawkbit_url=self.url("hawkbit"),
             gateway_token=self.hawkbit.gateway_token,
             thingsboard_url=self.url("thingsboard"),
             pace=self._pace,
+            tempo=self.tempo,
             seed=self._seed,
         )
 

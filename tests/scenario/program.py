@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 
+from core.messages.fold import unfold
 from sandbox.bot_process import BotProcess
 from sandbox.cast import STACK, TENANTS
 from sandbox.fleet import Pace
@@ -140,12 +141,12 @@ def incident_of(message: SeenMessage) -> str | None:
 
 def is_pointer(message: SeenMessage) -> bool:
     """It only says which incident took it over."""
-    return message.shown.startswith(":link:")
+    return message.shown.startswith("🔗")
 
 
 def marked(message: SeenMessage) -> set[str]:
-    """What stands in code spans: names of devices, ids."""
-    return set(_MONO.findall(message.shown))
+    """What stands in code spans, unfolded: names of devices, ids."""
+    return {name for span in _MONO.findall(message.shown) for name in unfold(span)}
 
 
 def files_of(files: Mapping[str, SeenFile], message: SeenMessage) -> list[SeenFile]:

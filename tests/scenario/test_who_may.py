@@ -268,7 +268,7 @@ async def _brakes_work_without_keycloak(cast: Cast) -> None:
         error_pct=90,
     )
     await until(lambda: _is(here.status(canary), "paused"), "the bot pauses the canary")
-    await here.shows(ROLLOUTS, "*canary*", "failed", "1 errors, 0 allowed")
+    await here.shows(ROLLOUTS, "*canary*", "FAILED", "1 errors, 0 allowed")
 
     async def written() -> list[tuple[str, str]]:
         thing = f"rollout:eu1/{canary}"

@@ -243,7 +243,7 @@ export class MessageList {
 
   /** Change the list while what the reader looks at stays where it is. */
   inPlace(change) {
-    const anchor = this.isStuck && !this.moreAfter ? null : this.firstInSight();
+    const anchor = this.isStuck && !this.moreAfter ? null : this.lookedAt();
     const was = anchor?.getBoundingClientRect().top;
     this.scroller.classList.add("changing");
     change();
@@ -252,10 +252,15 @@ export class MessageList {
     requestAnimationFrame(() => this.scroller.classList.remove("changing"));
   }
 
-  firstInSight() {
-    const { top } = this.scroller.getBoundingClientRect();
-    const found = this.items.find((m) => this.elements.get(m.ts).getBoundingClientRect().bottom > top);
-    return found && this.elements.get(found.ts);
+  /** The message under the mouse or with the focus, which must not slip away from a press; else the first in sight. */
+  lookedAt() {
+    const { top, bottom } = this.scroller.getBoundingClientRect();
+    const isInSight = (element) => {
+      const box = element.getBoundingClientRect();
+      return box.bottom > top && box.top < bottom;
+    };
+    const held = [":hover", ":focus-within"].map((how) => this.body.querySelector(`.message${how}`));
+    return held.find((one) => one && isInSight(one)) ?? this.items.map((m) => this.elements.get(m.ts)).find(isInSight);
   }
 
   toBottom() {

@@ -1,0 +1,1 @@
+"""What `cdm init` asks, and the files it makes of the answers."""
