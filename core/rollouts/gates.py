@@ -34,6 +34,7 @@ class Reason(StrEnum):
     ENDED = "ended"
     NOT_STARTED = "not_started"
     NO_NEXT_GROUP = "no_next_group"
+    NEXT_UNSEEN = "next_unseen"
     CAUSE = "cause"
     ERROR_STOP = "error_stop"
     NOT_OWNED = "not_owned"
@@ -161,10 +162,16 @@ def _cause(i: Inputs) -> Gate:
 
 
 def _next(i: Inputs) -> Gate:
+    """There is a group to start, and enough of its devices were seen before it: the new boot of one that was not cannot
+    be told if it comes before the first look, and it would wait for its proof for ever."""
     group = following(i.snapshot)
     if group is None or group.total <= 0:
         return _hold_on("next", Reason.NO_NEXT_GROUP)
-    return _pass("next", group=started_index(i.snapshot) + 1, devices=group.total)
+    numbers = {"group": started_index(i.snapshot) + 1, "devices": group.total}
+    known, seen = i.record.seen_before or (None, 0)
+    if known != group.id or not reaches(seen, group.total, i.policy.threshold_pct):
+        return _hold_on("next", Reason.NEXT_UNSEEN, **numbers, seen=seen if known == group.id else 0)
+    return _pass("next", **numbers)
 
 
 def _fence(i: Inputs) -> Gate:

@@ -163,8 +163,9 @@ class PauseEpisode:
 
 @dataclass(frozen=True, slots=True)
 class RolloutRecord:
-    """`reached`: since when the verified share of the group has been high enough, for the soak. `told`: the verdict and
-    reasons last told. `shown`: digest of the message last wanted. `revision` grows with each write."""
+    """`reached`: since when the verified share of the group has been high enough, for the soak. `seen_before`: the next
+    group, and how many of its devices were seen as they are before it starts. `told`: the verdict and reasons last
+    told. `shown`: digest of the message last wanted. `revision` grows with each write."""
 
     stack: Stack
     rollout: RolloutId
@@ -176,6 +177,7 @@ class RolloutRecord:
     agreement: Agreement | None = None
     episode: PauseEpisode | None = None
     reached: tuple[GroupId, datetime] | None = None
+    seen_before: tuple[GroupId, int] | None = None
     excluded: tuple[DeviceName, ...] = ()
     last_promoted_at: datetime | None = None
     last_read_at: datetime | None = None

@@ -106,6 +106,11 @@ def tally(evidence: GroupEvidence, excluded: Iterable[DeviceName] = ()) -> Tally
     )
 
 
+def seen_before(evidence: GroupEvidence) -> int:
+    """How many devices of a group that has not started were surely seen before their claim."""
+    return sum(d.member and d.before is not None for d in evidence.devices.values())
+
+
 def next_looks(evidence: GroupEvidence, budget: int) -> tuple[DeviceName, ...]:
     """Which devices to look at now, at most `budget`: first those just claimed (their mark dates all later proof), then
     those never seen before their claim (so that a new boot can be told), then the longest unseen. A verified device is

@@ -20,12 +20,12 @@ from prometheus_client import Counter, Gauge
 from core.errors import OutsideError
 from core.ids import GroupId, RolloutId
 from core.rollouts.actors import SCHEDULER, ActorKind
-from core.rollouts.cause import focus, started_index
+from core.rollouts.cause import focus, following, started_index
 from core.rollouts.decide import Decision, Pause, Promote, SetHold, decide, observe
 from core.rollouts.facts import GroupFacts, GroupStatus, RolloutFacts, RolloutStatus, Snapshot
 from core.rollouts.progress import progress
 from core.rollouts.records import GroupEvidence, Hold, RolloutRecord
-from core.rollouts.verify import note_claims, note_members
+from core.rollouts.verify import note_claims, note_members, seen_before
 from core.rollouts.views import Mood
 from flows.rollouts.brakes import Brakes
 from flows.rollouts.ledger import Held, Ledger, object_of, with_view
@@ -241,7 +241,7 @@ class RolloutWatch:
         now, group = ledger.clock.now(), focus(snapshot)
         evidence = reading.new.get(group.id) if group is not None else None
         new_here = record.revision == 0
-        record = replace(record, name=snapshot.rollout.name, stale=False)
+        record = replace(record, name=snapshot.rollout.name, stale=False, seen_before=_seen_before(reading))
         record = observe(snapshot, site.policy, evidence, record, now, account=site.account)
         by_policy = decide(snapshot, site.policy, evidence, record, now, account=site.account)
         if isinstance(by_policy.intent, SetHold):
@@ -300,6 +300,12 @@ class RolloutWatch:
         if self._away:
             self._away = False
             log.info("hawkbit_came_back", stack=self._site.stack)
+
+
+def _seen_before(reading: _Reading) -> tuple[GroupId, int] | None:
+    nexts = following(reading.snapshot)
+    evidence = reading.new.get(nexts.id) if nexts is not None else None
+    return None if evidence is None else (evidence.group, seen_before(evidence))
 
 
 def _worth_reading(snapshot: Snapshot) -> Sequence[GroupFacts]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.devices import DeviceFacts, Reading
+from core.errors import Unavailable
 from core.ids import Channel, DeviceName, RolloutId, Stack, Tenant
 from core.ports import Clock
 from core.rollouts.policy import PromotionPolicy
@@ -42,7 +43,7 @@ class Fleet:
     """Devices that install what hawkBit gives them, and boot into it at the fifth look at them (and every fifth).
 
     `broken` ones fail to install. `falling_back` ones report success and then boot into the old version.
-    `silent` ones never answer hawkBit.
+    `silent` ones never answer hawkBit. ThingsBoard does not answer for `unread` ones.
     """
 
     def __init__(self, hawkbit: HawkbitSandbox) -> None:
@@ -50,6 +51,7 @@ class Fleet:
         self.broken: set[str] = set()
         self.falling_back: set[str] = set()
         self.silent: set[str] = set()
+        self.unread: set[str] = set()
         self.booted_new_at: dict[str, float] = {}
         self._looks: dict[str, int] = {}
 
@@ -70,6 +72,8 @@ class Fleet:
 
     async def device(self, name: DeviceName, keys: Sequence[str]) -> DeviceFacts | None:
         """`core.ports.Devices`: telemetry sent this moment."""
+        if name in self.unread:
+            raise Unavailable("ThingsBoard does not answer.", system="ThingsBoard")
         boots = 0
         if name in self._looks:
             self._looks[name] += 1

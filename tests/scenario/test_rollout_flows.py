@@ -516,6 +516,24 @@ async def test_a_suspended_machine_whose_monotonic_clock_stood_still_sends_nothi
     assert resume.hits == 0
 
 
+async def test_p7_a_group_starts_only_once_its_devices_were_seen_before_it(here: Lab, clock: ManualClock) -> None:
+    """A device that installs and reboots before the bot's first look could never be told to run in a new boot."""
+    play = Play(here, clock, here.add_rollout("fw", (2, 3, 4)))
+    here.fleet.unread |= {target.controller_id for target in play.rollout.groups[1].members}
+    await play.rounds(2)
+    here.start(play.rollout)
+    await play.rounds(15)
+    said = "0 of 3 devices of group 2 looked at before it starts"
+    assert play.started == [1]
+    assert said in await play.message()
+    asked = await play.promote(2)
+    assert asked.outcome is PromotionOutcome.REFUSED
+    assert said in asked.text
+    here.fleet.unread.clear()
+    await play.rounds(3)
+    assert play.started == [1, 2]
+
+
 async def test_nothing_is_sent_while_the_intent_cannot_be_written(
     here: Lab, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

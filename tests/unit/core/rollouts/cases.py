@@ -86,7 +86,9 @@ class Case:
     )
     evidence: GroupEvidence | None = field(default_factory=lambda: verified(24, 25))
     policy: PromotionPolicy = POLICY
-    record: RolloutRecord = field(default_factory=lambda: RolloutRecord(EU1, RolloutId(17), name="fw-2.0.0"))
+    record: RolloutRecord = field(
+        default_factory=lambda: RolloutRecord(EU1, RolloutId(17), name="fw-2.0.0", seen_before=(GroupId(102), 125))
+    )
     read_at: datetime = NOW - timedelta(seconds=0.5)
     agreed_for_s: float = 60.0
     now: datetime = NOW
