@@ -223,6 +223,7 @@ class WireServer:
             log_level="critical",
             access_log=False,
             timeout_graceful_shutdown=1,
+            timeout_keep_alive=60,  # as Tomcat and Netty have it; uvicorn's 5 s meets httpx's own 5 s, and one loses
         )
         self._server = _PromptServer(config)
         self._task: asyncio.Task[None] | None = None
