@@ -12,11 +12,8 @@ from core.ports import ViewRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Typed:
-    """A slash command. `repeated`: it was begun before, by a process that did not finish it.
-
-    `form`: a form was opened for it as loading, or may have been. `trouble`: why it surely or probably was not.
-    """
+class Heard:
+    """What is known of every request. `repeated`: it was begun before, by a process that did not finish it."""
 
     id: str
     user: SlackUser
@@ -24,22 +21,25 @@ class Typed:
     response_url: str | None
     heard_at: datetime
     repeated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typed(Heard):
+    """A slash command.
+
+    `form`: a form was opened for it as loading, or may have been. `trouble`: why it surely or probably was not.
+    """
+
     text: str
     form: ViewRef | None = None
     trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Click:
+class Click(Heard):
     """A button pressed. `value` names the thing it acts on; the state of that thing is read anew. `channel` is "" in
     the Home tab. `form` and `trouble` as in `Typed`."""
 
-    id: str
-    user: SlackUser
-    channel: Channel
-    response_url: str | None
-    heard_at: datetime
-    repeated: bool
     action: str
     value: str
     message_ts: str
@@ -48,16 +48,10 @@ class Click:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class Sent(Heard):
     """A form for a run, filled in and valid by itself. `form` still stands and shows the outcome, where the form was
     opened in the Home tab (`channel` is "" then); else it is closed. `incident` is "" where there is none."""
 
-    id: str
-    user: SlackUser
-    channel: Channel
-    response_url: str | None
-    heard_at: datetime
-    repeated: bool
     runbook: str
     device: str
     params: Mapping[str, str]
@@ -66,15 +60,8 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HomeOpened:
+class HomeOpened(Heard):
     """Somebody looks at the app's Home tab."""
-
-    id: str
-    user: SlackUser
-    channel: Channel
-    response_url: str | None
-    heard_at: datetime
-    repeated: bool
 
 
 Request: TypeAlias = Typed | Click | Sent | HomeOpened

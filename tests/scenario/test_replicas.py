@@ -196,5 +196,10 @@ async def test_what_a_killed_bot_had_in_hand_the_other_does_once_and_alarms_go_o
     assert [one.device for one in world.relay.devices.ran] == ["a-gw-001"]
     assert await replicas.done("run:journal") == ["intent", "outcome"]
     assert len(await runs()) == 1
+
+    async def told() -> bool:
+        return len(await replicas.told_to_bob()) > before
+
+    await until(told, "bob is told where the result is", RECLAIMED_S)
     assert len(await replicas.told_to_bob()) == before + 1
     assert [len(await replicas.messages(one)) for one in (alarm, later)] == [1, 1]

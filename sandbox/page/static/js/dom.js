@@ -22,7 +22,8 @@ export function parsed(html) {
 
 /** What the reader or a waiting act has set. */
 const KEPT = new Set(["open", "aria-busy"]);
-const NAMED = ["id", "name", "label", "data-key", "data-action", "data-block", "data-value", "value", "for"];
+/** Not data-block: Slack makes up a new one with every edit. */
+const NAMED = ["id", "name", "label", "data-key", "data-action", "data-value", "value", "for"];
 
 /** Make the children and attributes of `old` those of `next`, keeping every node that is still there: so the focus,
  *  open menus, typed text and a press that has begun survive. `next` is used up. */
@@ -65,8 +66,10 @@ function isSame(one, other) {
 
 function identity(node) {
   if (node.nodeType !== Node.ELEMENT_NODE) return "";
-  return NAMED.map((name) => (name === "value" && node.localName !== "option" && node.type !== "radio"
-    && node.type !== "checkbox" ? "" : node.getAttribute(name) ?? "")).join("\u0000").replace(/^\u0000+$/, "");
+  const names = NAMED.map((name) => (name === "value" && node.localName !== "option" && node.type !== "radio"
+    && node.type !== "checkbox" ? "" : node.getAttribute(name) ?? ""));
+  const block = node.classList.contains("bk-block") ? node.className : ""; // so that a row of buttons stays one
+  return [block, ...names].join("\u0000").replace(/^\u0000+$/, "");
 }
 
 /** Make these the children of the element, keeping those that are there already. */
