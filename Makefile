@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: run test bench lint types layers setup lock
+.PHONY: run test bench shots lint types layers setup lock
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: requirements.lock pyproject.toml
@@ -34,6 +34,10 @@ test: setup lint types layers
 
 bench: setup
 	$(BIN)/python -m tests.load
+
+# The pictures in docs/images, from the workspace page in the system's Chromium.
+shots: setup
+	$(BIN)/python -m tests.browser.shots
 
 # The lock names versions and hashes, never where they came from.
 lock:
