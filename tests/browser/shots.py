@@ -144,10 +144,8 @@ async def take_the_rest(camera: Camera, made: House) -> None:
         async with camera.reader(made.url, "alice", "rollouts", tall=False, scheme=scheme) as reader:
             await reader.presses("Dismiss", reader.told("Log in to Keycloak"))
             await reader.page.get_by_role("heading", level=1).click()
-            to_newest = reader.messages.get_by_role("button", name="To the newest")
-            if await to_newest.is_visible():
-                await to_newest.click()
-            await expect(reader.message(RELEASE).get_by_role("button", name="Stop")).to_be_in_viewport()
+            await reader.message(RELEASE).get_by_role("button", name="Stop").scroll_into_view_if_needed()
+            await expect(reader.messages.get_by_role("button", name="To the newest")).to_be_hidden()
             if await reader.world.is_visible():
                 await expect(reader.world).to_contain_text("60 devices")
             await camera.takes_screen(reader.page, "workspace", more=more)
