@@ -29,7 +29,7 @@ layers: setup
 
 test: setup lint types layers
 	$(BIN)/python tests/system_packages.py
-	$(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder -m "not alone"
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not alone"
 	$(BIN)/pytest -m alone
 
 bench: setup

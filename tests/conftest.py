@@ -17,14 +17,6 @@ from integrations.store.embedded import EmbeddedStore
 pytest_plugins = ["tests.keycloak.plugin"]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is run by one worker, where several run: a file's tests, and all that start a real Keycloak."""
-    for item in items:
-        starts_keycloak = "keycloak" in item.path.parts or hasattr(getattr(item, "module", None), "RealKeycloak")
-        item.add_marker(pytest.mark.xdist_group("keycloak" if starts_keycloak else str(item.path)))
-
-
 class ManualClock:
     """`core.ports.Clock` that moves only when told. `sleep` wakes when `forward` passes its time."""
 

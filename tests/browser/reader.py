@@ -105,13 +105,6 @@ class Reader:
         """What only this person sees."""
         return self.message(PRIVATE, *words)
 
-    def notice(self, *words: str) -> Locator:
-        """What the page itself says for a moment."""
-        found = self.page.get_by_role("region", name="Notices").locator("> *")
-        for word in words:
-            found = found.filter(has_text=word)
-        return found
-
     # acting
 
     async def types(self, text: str) -> None:
@@ -120,11 +113,6 @@ class Reader:
 
     async def presses(self, label: str, within: Locator, *, exact: bool = False) -> None:
         await within.get_by_role("button", name=label, exact=exact).click()
-
-    async def chooses(self, label: str, within: Locator) -> None:
-        """An entry of a message's folded menu."""
-        await within.get_by_label("More actions").click()
-        await within.get_by_role("button", name=label).click()
 
     async def answers(self, question: str, answer: str) -> None:
         """A question that the page asks before something is done."""
