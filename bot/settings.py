@@ -67,6 +67,17 @@ class StoreSection(Section):
     trust_persistence: bool = Field(False, description="The server hides its settings; you have checked them yourself")
 
 
+class AuditSection(Section):
+    """Without a key whoever owns the store can write the whole audit log anew, and no check tells."""
+
+    key: Secret | None = Field(None, description="Seals each entry; at least 32 characters, kept out of the store")
+    old_keys: list[Secret] = Field(default_factory=list, max_length=50, description="Those before it, to verify with")
+    keyed_from: int = Field(1, ge=1, description="The first entry that must bear a key, if the log began without")
+    anchor_channel: ChannelId | None = Field(
+        None, description="Gets number and hash of the newest entry once a day; without it the admin channel does"
+    )
+
+
 class Keycloak(Section):
     url: str
     realm: str
@@ -211,6 +222,7 @@ class Settings(BaseSettings):
     server: Server = Server()
     slack: Slack
     store: StoreSection = StoreSection()
+    audit: AuditSection = AuditSection()
     keycloak: Keycloak
     access: Access = Access()
     stacks: list[StackSection] = Field(min_length=1)

@@ -11,6 +11,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.adapters import Adapters, access_rules
+from bot.audit_keys import keyring
 from bot.health import Readiness
 from bot.health import build_router as health_router
 from bot.secrets import Secret, SecretMissing
@@ -19,6 +20,7 @@ from core.budgets import Budget, Budgets
 from core.ids import Channel, Stack, Tenant
 from core.ports import Clock
 from flows.alarms import AlarmFold
+from flows.anchors import AuditAnchors
 from flows.gate import Gate
 from flows.incident_desk import IncidentDesk
 from flows.incidents import IncidentActs
@@ -71,6 +73,7 @@ class Parts:
     worker: OutboxWorker
     fold: AlarmFold
     reconciler: Reconciler
+    anchors: AuditAnchors
     watches: Mapping[Stack, RolloutWatch]
     queue: WorkQueue
     work: WorkLoop
@@ -83,7 +86,7 @@ class Parts:
 def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, catalog: Catalog) -> Parts:
     """Asks no other system, so the bot starts, and takes alarms, whatever is away."""
     world = World(adapters.stacks, clock)
-    audit, outbox, leases = AuditLog(store, clock), Outbox(store, clock), Leases(store, clock)
+    audit, outbox, leases = AuditLog(store, clock, keyring(settings)), Outbox(store, clock), Leases(store, clock)
     intake, incidents, links = Intake(store), Incidents(store), Links(store)
     gate = Gate(
         team=settings.slack.team,
@@ -175,6 +178,13 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         ),
         reconciler=Reconciler(
             world=world, store=store, intake=intake, incidents=incidents, outbox=outbox, leases=leases, clock=clock
+        ),
+        anchors=AuditAnchors(
+            audit=audit,
+            outbox=outbox,
+            leases=leases,
+            clock=clock,
+            channel=Channel(settings.audit.anchor_channel or settings.slack.admin_channel),
         ),
         watches={
             name: RolloutWatch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,7 @@ class Surroundings:
             "data_dir": data_dir,
             "server": {"host": "127.0.0.1", "port": port, "public_url": self.bot_url},
             "slack": self._slack(),
+            "audit": {"key": self._kept("audit-key")},
             "keycloak": {
                 "url": self.keycloak_url,
                 "realm": self.realm,
@@ -133,6 +135,11 @@ class Surroundings:
             "thingsboard": {"username": email, "password": self._secret(f"thingsboard-{tenant.id}", password)},
             "webhook_secrets": [self._secret(f"webhook-{tenant.id}", self.webhook_secrets[tenant.id])],
         }
+
+    def _kept(self, name: str) -> Tree:
+        """A secret of the bot's own: made once, since what it sealed outlives a start."""
+        path = self.directory / "secrets" / name
+        return self._secret(name, path.read_text() if path.exists() else secrets.token_urlsafe(32))
 
     def _secret(self, name: str, value: str) -> Tree:
         """Kept in secrets/`name`; answers how cdm.yaml refers to it."""

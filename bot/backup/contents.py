@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from bot.store_survey import ALL_FAMILIES, family_of
+from core.audit import Keyring
 from integrations.clock import SystemClock
 from integrations.store.audit import HEAD, AuditLog
 from integrations.store.connection import Store
@@ -61,7 +62,7 @@ async def audit_head(store: Store) -> str:
     return (await store.get(HEAD) or b"").decode()
 
 
-async def audit_trouble(store: Store) -> str | None:
+async def audit_trouble(store: Store, keys: Keyring) -> str | None:
     """Why the audit chain does not hold, if it does not."""
-    _, broken = await AuditLog(store, SystemClock()).verify()
+    _, broken = await AuditLog(store, SystemClock(), keys).verify()
     return broken

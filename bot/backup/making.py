@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bot.backup import archive, contents, snapshot
 from bot.backup.archive import BadBackup, Manifest
+from core.audit import Keyring
 from core.errors import Refused
 from core.ports import Clock
 from integrations.store.connection import Store
@@ -24,8 +25,8 @@ class Made:
     audit_trouble: str | None
 
 
-async def make(store: Store, path: Path, clock: Clock) -> Made:
-    """The store as of one instant, in a new file. Whoever works on the store goes on meanwhile.
+async def make(store: Store, path: Path, clock: Clock, keys: Keyring) -> Made:
+    """The store as of one instant, in a new file. Whoever works on the store goes on meanwhile. `keys` check the audit.
 
     Two whole copies lie in the temporary directory (TMPDIR) for the moment, and a server of our own holds it in memory.
     """
@@ -38,7 +39,7 @@ async def make(store: Store, path: Path, clock: Clock) -> Made:
         database = int(store.connection_pool.connection_kwargs.get("db") or 0)
         async with snapshot.opened(work / "taken.rdb", work / "s", database=database) as copy:
             await contents.leave_out(copy)
-            keys, trouble = await contents.counted(copy), await contents.audit_trouble(copy)
+            counted, trouble = await contents.counted(copy), await contents.audit_trouble(copy, keys)
             head, schema = await contents.audit_head(copy), int(await copy.get("cdm:schema") or SCHEMA_VERSION)
             if schema > SCHEMA_VERSION:
                 raise Refused(
@@ -52,7 +53,7 @@ async def make(store: Store, path: Path, clock: Clock) -> Made:
             taken_at=taken_at,
             sha256=archive.digest(kept),
             size=kept.stat().st_size,
-            keys=keys,
+            keys=counted,
             audit_head=head,
         )
         archive.write(path, manifest, kept)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.audit_keys import keyring
 from bot.backup import archive, contents, making, snapshot
 from bot.backup.archive import Manifest
 from bot.backup.present import Present
@@ -47,7 +48,7 @@ async def restore(settings: Settings, path: Path, present: Present, clock: Clock
             replaced = await _put_aside(settings, target, clock) if await _holds_anything(target, replace) else None
             await contents.leave_out(copy)
             prepared = await prepare(copy, settings, present, manifest.taken_at, clock)
-            await AuditLog(copy, clock).note("bot", "restored", "store", _told(manifest, replaced))
+            await AuditLog(copy, clock, keyring(settings)).note("bot", "restored", "store", _told(manifest, replaced))
             await _pour(copy, target, await contents.counted(copy))
     return Restored(manifest, prepared, replaced)
 
@@ -96,7 +97,7 @@ async def _put_aside(settings: Settings, target: Store, clock: Clock) -> Path:
     """What is replaced is kept: the newest audit entries are in it alone."""
     path = settings.data_dir / f"replaced-{clock.now():%Y%m%dT%H%M%S}.cdm-backup"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return (await making.make(target, path, clock)).path
+    return (await making.make(target, path, clock, keyring(settings))).path
 
 
 async def _pour(copy: Store, target: Store, expected: dict[str, int]) -> None:

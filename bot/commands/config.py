@@ -11,10 +11,12 @@ import typer
 
 from bot import logs
 from bot.adapters import promotion_policy
+from bot.audit_keys import KeyTooShort, keyring
 from bot.commands.options import CONFIG, Config
 from bot.config_file import BadConfig, Complaint, check_secrets, load_settings
 from bot.probe import TIMEOUT_S, Finding, Verdict
 from bot.probe import probe as probe_systems
+from bot.secrets import SecretMissing
 from bot.settings import Settings
 from runbooks import Catalog, CatalogError
 
@@ -39,14 +41,32 @@ def check(
     except BadConfig as error:
         _print_complaints(error.complaints)
         raise typer.Exit(1) from None
-    complaints = [*check_secrets(settings, config), *policy_complaints(settings, config), *_runbooks(settings)]
+    complaints = [
+        *check_secrets(settings, config),
+        *audit_complaints(settings, config),
+        *policy_complaints(settings, config),
+        *_runbooks(settings),
+    ]
     _print_complaints(complaints)
+    if settings.audit.key is None:
+        typer.echo(f"{config}: audit.key is not set: whoever owns the store can write the audit log anew, unseen")
     if not complaints:
         typer.echo(f"{config}: in order")
     findings = asyncio.run(probe_systems(settings, timeout_s=timeout_s)) if probe else []
     print_findings(findings)
     if complaints or any(finding.verdict is Verdict.FAIL for finding in findings):
         raise typer.Exit(1)
+
+
+def audit_complaints(settings: Settings, path: Path) -> list[Complaint]:
+    """A key of the audit that is there, but could be guessed."""
+    try:
+        keyring(settings)
+    except KeyTooShort as error:
+        return [Complaint(str(path), None, "audit", *str(error).split(". ", 1))]
+    except SecretMissing:
+        return []  # told with the other secrets
+    return []
 
 
 def policy_complaints(settings: Settings, path: Path) -> list[Complaint]:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bot import logs
-from bot.commands.config import policy_complaints, print_findings
+from bot.commands.config import audit_complaints, policy_complaints, print_findings
 from bot.commands.options import give_up
 from bot.config_file import BadConfig, check_secrets, load_settings
 from bot.probe import Finding, Verdict, bounded, looks
@@ -122,7 +122,8 @@ def _say_what_was_written(draft: Draft) -> None:
 
 
 def _check(draft: Draft, settings: Settings) -> bool:
-    complaints = [*check_secrets(settings, draft.config), *policy_complaints(settings, draft.config)]
+    checks = check_secrets, audit_complaints, policy_complaints
+    complaints = [complaint for check in checks for complaint in check(settings, draft.config)]
     for complaint in complaints:
         typer.echo(str(complaint), err=True)
     return not complaints

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bot.audit_keys import keyring
 from bot.backup import making, present, restoring
 from bot.backup.present import Present
 from bot.backup.restoring import Restored
@@ -65,7 +66,7 @@ def restore(
 
 async def _backup(settings: Settings, file: Path) -> making.Made:
     async with opened_store(settings) as store:
-        return await making.make(store, file, SystemClock())
+        return await making.make(store, file, SystemClock(), keyring(settings))
 
 
 def _tell(done: Restored, now: Present) -> None:

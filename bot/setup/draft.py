@@ -113,11 +113,11 @@ class Draft:
         self.later.append(system)
 
     def complete(self) -> None:
-        """What nobody is asked for: the webhook's secret, the relay's key, what stands in for a later secret, and the
-        word to git to leave the secrets alone."""
+        """What nobody is asked for: the webhook's secret, the audit's key, the relay's key, what stands in for a later
+        secret, and the word to git to leave the secrets alone."""
         if self.fresh:
             self._name_by_tenant()
-        for given in self.now((*_TENANT, "webhook_secrets")):
+        for given in (*self.now((*_TENANT, "webhook_secrets")), self.now(("audit", "key")) or {}):
             if "file" in given and not (self.directory / str(given["file"])).exists():
                 self.private[str(given["file"])] = secrets.token_urlsafe(32)
         if self.now(_RELAY) is not None:

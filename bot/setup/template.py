@@ -25,6 +25,10 @@ slack:
   admin_channel: C0000000000
   bot_token: {{file: secrets/slack-bot-token}}
 
+audit:
+  # Seals the log of who did what, so that nobody can write it anew unseen. Keep a copy, but not beside the store's.
+  key: {{file: secrets/audit-key}}
+
 keycloak:
   url: {NOTHING_THERE}
   realm: cdm

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import orjson
 
-from core.audit import GENESIS, Entry, first_break, seal
+from core.audit import GENESIS, MAX_EXACT, NO_KEYS, ChainCheck, Entry, Keyring, seal
 from core.ports import Clock
 from integrations.store.connection import Store
 from integrations.store.families import Family
@@ -16,10 +16,10 @@ from integrations.store.leases import Command, Lease, ValueMoved
 
 STREAM = "cdm:audit"
 HEAD = "cdm:audit:head"
+POSTED = "cdm:audit:posted"
+"""The day (UTC) on which the head was last posted to Slack."""
 
-FAMILIES = (
-    Family("audit", "cdm:audit*", "never by itself; copy it out, then delete the key", None, 5_000_000, 4 << 30),
-)
+FAMILIES = (Family("audit", "cdm:audit*", "never", None, 5_000_000, 4 << 30),)
 
 _APPEND = """
 local head = redis.call('GET', KEYS[1]) or ''
@@ -28,6 +28,12 @@ redis.call('XADD', KEYS[2], '*', 'e', ARGV[3])
 redis.call('SET', KEYS[1], ARGV[2])
 return false
 """
+
+
+_TYPES: Mapping[str, type] = {
+    **{field.name: str for field in fields(Entry)},
+    **{"seq": int, "v": int, "data": dict},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +48,18 @@ class Line:
     ref: str = ""
 
 
-class AuditLog:
-    """Appends are serialised by comparing the chain's head in the store: replicas share one chain."""
+class Unreadable(Exception):
+    """What stands in the log is no entry."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+
+class AuditLog:
+    """Appends are serialised by comparing the chain's head in the store: replicas share one chain. Each entry is sealed
+    with the current key of `keys`, if there is one."""
+
+    def __init__(self, store: Store, clock: Clock, keys: Keyring = NO_KEYS) -> None:
         self._store = store
         self._clock = clock
+        self._keys = keys
 
     async def intent(self, actor: str, action: str, object: str, data: Mapping[str, Any] | None = None) -> str:
         """Write down what is about to be done. Returns its reference, for the outcome. Raises while the store is away:
@@ -65,7 +77,7 @@ class AuditLog:
         """Append the line and carry out `commands` in one fenced commit: both are there, or neither is. `commands`
         gets the line's reference, which it answers too; it may be asked again. Raises LeaseLost."""
         while True:
-            head = await self._head()
+            head = await self.head()
             entry, raw = self._sealed(line, head)
             ref = f"{entry.seq}"
             appended: list[Command] = [("XADD", STREAM, "*", "e", raw), ("SET", HEAD, f"{entry.seq} {entry.hash}")]
@@ -80,8 +92,8 @@ class AuditLog:
         last = "-"
         while True:
             rows = await self._store.xrange(STREAM, min=last, count=batch)
-            for _, fields in rows:
-                yield _entry(orjson.loads(fields[b"e"]))
+            for _, row in rows:
+                yield _entry(row.get(b"e", b""))
             if len(rows) < batch:
                 return
             last = "(" + rows[-1][0].decode()
@@ -89,29 +101,52 @@ class AuditLog:
     async def latest(self, count: int) -> list[Entry]:
         """The newest entries, newest first."""
         rows = await self._store.xrevrange(STREAM, count=count)
-        return [_entry(orjson.loads(fields[b"e"])) for _, fields in rows]
+        return [_entry(row.get(b"e", b"")) for _, row in rows]
+
+    async def check(self, anchors: Mapping[int, str] | None = None) -> ChainCheck:
+        """The chain from its first entry to the stored head, and against `anchors` (hashes by number). Keeps no
+        entry in memory. The log may grow meanwhile."""
+        number, hash = _parted(await self.head())
+        check = ChainCheck(self._keys, {**(anchors or {}), **({number: hash} if number else {})})
+        try:
+            async for entry in self.entries():
+                if not check.see(entry):
+                    return check
+        except Unreadable as error:
+            check.broken = f"the entry after {check.last} cannot be read ({error})"
+            return check
+        check.end()
+        if check.broken is None and check.last > _parted(await self.head())[0]:
+            check.broken = f"entry {check.last} is beyond the newest that the bot wrote"
+        if check.broken is None and number and (anchors or {}).get(number, hash) != hash:
+            check.broken = f"entry {number} is not the one that was anchored: the log up to it was written anew"
+        return check
 
     async def verify(self) -> tuple[int, str | None]:
-        """(entries read, why the chain does not hold or None). Also compares the last entry with the stored head."""
-        read = [entry async for entry in self.entries()]
-        broken = first_break(read, start=read[0].prev if read and read[0].seq > 1 else GENESIS)
-        head = await self._head()
-        if broken is None and read and head != f"{read[-1].seq} {read[-1].hash}":
-            broken = f"entries after {read[-1].seq} are missing"
-        return len(read), broken
+        """(entries read, why the chain does not hold or None)."""
+        check = await self.check()
+        return check.entries, check.broken
+
+    async def posted_on(self) -> str:
+        """The day on which the head was last posted to Slack, "" for never."""
+        return (await self._store.get(POSTED) or b"").decode()
+
+    def posted_commands(self, day: str) -> list[Command]:
+        """To be carried out together with what posts it."""
+        return [("SET", POSTED, day)]
+
+    async def head(self) -> str:
+        """ "<number> <hash>" of the last entry; empty before the first."""
+        return (await self._store.get(HEAD) or b"").decode()
 
     async def _append(self, line: Line) -> str:
-        head = await self._head()
+        head = await self.head()
         while True:
             entry, raw = self._sealed(line, head)
             moved = await self._store.eval(_APPEND, 2, HEAD, STREAM, head, f"{entry.seq} {entry.hash}", raw)
             if moved is None:
                 return f"{entry.seq}"
             head = moved.decode()
-
-    async def _head(self) -> str:
-        """Number and hash of the last entry; empty before the first."""
-        return (await self._store.get(HEAD) or b"").decode()
 
     def _sealed(self, line: Line, head: str) -> tuple[Entry, bytes]:
         """The entry that follows `head`, and its bytes."""
@@ -124,11 +159,34 @@ class AuditLog:
             action=line.action,
             object=line.object,
             ref=line.ref,
-            data=dict(line.data),
+            data=_exact(orjson.loads(orjson.dumps(dict(line.data)))),
             prev=prev or GENESIS,
+            keys=self._keys,
         )
         return entry, orjson.dumps(entry)
 
 
-def _entry(raw: Mapping[str, Any]) -> Entry:
-    return Entry(**raw)
+def _entry(raw: bytes) -> Entry:
+    """Raises Unreadable."""
+    try:
+        entry = Entry(**orjson.loads(raw))
+    except (ValueError, TypeError) as error:
+        raise Unreadable(str(error)) from error
+    if not all(isinstance(getattr(entry, name), kind) for name, kind in _TYPES.items()):
+        raise Unreadable("a field is of another type")
+    return entry
+
+
+def _parted(head: str) -> tuple[int, str]:
+    """Number and hash; (0, "") before the first entry."""
+    number, _, hash = head.partition(" ")
+    return (int(number), hash) if number.isdecimal() else (0, "")
+
+
+def _exact(value: Any) -> Any:
+    """JSON as it is, but for integers that have no canonical form: those become text."""
+    if isinstance(value, dict):
+        return {key: _exact(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_exact(one) for one in value]
+    return str(value) if type(value) is int and abs(value) > MAX_EXACT else value

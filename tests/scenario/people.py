@@ -25,7 +25,7 @@ from sandbox.slack.client import SlackPeople
 from sandbox.slack.inputs import NotOnScreen
 from sandbox.slack.seen import Delivered, SeenEphemeral, SeenMessage
 from sandbox.world import SandboxWorld
-from tests.scenario.program import running
+from tests.scenario.program import audit_keys, running
 
 BRISK = Pace(poll_s=0.4, telemetry_s=0.8, install_s=(1.2, 1.4), before_reboot_s=(1.2, 1.4), reboot_s=(0.1, 0.2))
 """Quick, but no quicker than the bot looks at devices (each second): what reboots unseen is never verified."""
@@ -150,7 +150,7 @@ class Office:
         """The audit log from its beginning, its chain checked."""
         store = connect(f"unix://{self.world.directory / 'data' / 'store' / 'store.sock'}")
         try:
-            log = AuditLog(store, SystemClock())
+            log = AuditLog(store, SystemClock(), audit_keys(self.world))
             _, broken = await log.verify()
             assert broken is None, broken
             return [entry async for entry in log.entries()]

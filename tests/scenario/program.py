@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 
+from core.audit import Keyring
 from core.messages.fold import unfold
 from sandbox.bot_process import BotProcess
 from sandbox.cast import STACK, TENANTS
@@ -120,6 +121,11 @@ def raised(
 
 def secret_of(world: SandboxWorld, tenant: str) -> str:
     return (world.directory / "secrets" / f"webhook-{tenant}").read_text()
+
+
+def audit_keys(world: SandboxWorld) -> Keyring:
+    """What the world's bot seals its audit with."""
+    return Keyring((world.directory / "secrets" / "audit-key").read_bytes().strip())
 
 
 def bearer(world: SandboxWorld, tenant: str) -> dict[str, str]:

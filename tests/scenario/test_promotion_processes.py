@@ -30,7 +30,7 @@ from typing import Any
 
 import pytest
 
-from core.audit import Entry
+from core.audit import Entry, Keyring
 from core.ids import GroupId, RolloutId, Stack
 from core.rollouts.records import AttemptState, RolloutRecord
 from integrations.clock import SystemClock
@@ -45,7 +45,7 @@ from sandbox.settings_file import BOT
 from sandbox.slack.inputs import NotOnScreen
 from sandbox.wire import Fault, Faults
 from tests.scenario.pair import go_on, pair, stand_still
-from tests.scenario.program import still_world
+from tests.scenario.program import audit_keys, still_world
 from tests.scenario.program import until as holding
 from tests.scenario.promotion_lab import GROUPS, PAUSED_AT, InstantFleet, Releases, buttons
 from tests.scenario.rollout_lab import running, until
@@ -206,7 +206,7 @@ async def test_p2_one_decision_starts_one_group_across_two_processes(embedded: E
         assert releases.alarms() + releases.past_a_gate() == []
         for rollout in releases.all:
             check_starts(releases, rollout, await record_of(store, rollout))
-        check_audit(releases, await audit(store))
+        check_audit(releases, await audit(store, audit_keys(world)))
         assert hits["late_request"] > 0
         assert sum(hits.values()) - hits["status"] > PROMOTIONS * 0.2, hits
         assert chaos.killed == 1
@@ -272,8 +272,8 @@ def check_starts(releases: Releases, rollout: Rollout, record: RolloutRecord) ->
         assert [by.person for by in started_by] == [True], rollout.name
 
 
-async def audit(store: Store) -> list[Entry]:
-    log = AuditLog(store, SystemClock())
+async def audit(store: Store, keys: Keyring) -> list[Entry]:
+    log = AuditLog(store, SystemClock(), keys)
     _, broken = await log.verify()
     assert broken is None, broken
     return [entry async for entry in log.entries() if entry.action == "promote"]

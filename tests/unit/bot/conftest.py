@@ -13,6 +13,9 @@ import typer
 from typer.testing import CliRunner, Result
 
 from bot import logs
+from bot.audit_keys import keyring
+from bot.config_file import load_settings
+from core.audit import Keyring
 
 EXAMPLE = (Path(__file__).parents[3] / "deploy" / "cdm.example.yaml").read_text()
 
@@ -42,9 +45,19 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def config(tmp_path: Path, data_dir: Path) -> Path:
-    path = tmp_path / "cdm.yaml"
-    path.write_text(EXAMPLE.replace("data_dir: ./data", f"data_dir: {data_dir}"))
+    path, key = tmp_path / "cdm.yaml", tmp_path / "audit-key"
+    path.write_text(
+        EXAMPLE.replace("data_dir: ./data", f"data_dir: {data_dir}").replace("secrets/audit-key", "audit-key")
+    )
+    key.touch(mode=0o600)
+    key.write_text("a key of this test, long enough to be one")
     return path
+
+
+@pytest.fixture
+def keys(config: Path) -> Keyring:
+    """What a bot with these settings seals its audit with."""
+    return keyring(load_settings(config))
 
 
 @pytest.fixture

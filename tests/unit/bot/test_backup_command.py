@@ -21,6 +21,7 @@ from bot.backup.repeating import RESTORE, UNSURE, prepare
 from bot.cli import app
 from bot.config_file import load_settings
 from bot.store_survey import ALL_FAMILIES
+from core.audit import Keyring
 from core.ids import AlarmId, Channel, GroupId, RolloutId, Stack, Tenant
 from core.incidents import incident_id
 from core.messages.blocks import compose
@@ -64,10 +65,10 @@ async def server(data_dir: Path) -> AsyncIterator[EmbeddedStore]:
 
 
 @pytest.fixture
-async def working(server: EmbeddedStore, clock: ManualClock) -> AsyncIterator[Store]:
+async def working(server: EmbeddedStore, clock: ManualClock, keys: Keyring) -> AsyncIterator[Store]:
     """Something of each kind: an audit entry, a link, a message shown, and what must not survive."""
     store = connect(server.url)
-    await AuditLog(store, clock).note("bot", "decided", "rollout:eu1/17")
+    await AuditLog(store, clock, keys).note("bot", "decided", "rollout:eu1/17")
     await store.set("cdm:link:T0/U0BOB", b"{}")
     await Outbox(store, clock).put(wanted("incident:i1"))
     await keep_row(store, Row("incident:i1", State.CONFIRMED, CHANNEL, ts="1.1", thread="1.1", shown="digest"))
@@ -115,7 +116,7 @@ async def test_a_backup_is_a_private_file_made_beside_a_bot_at_work_and_read_bac
     assert manifest["schema_version"] == 1
     assert manifest["keys"]["links"] == 1
     assert not manifest["keys"].keys() & contents.LEFT_OUT.keys()
-    assert sorted(os.listdir(tmp_path)) == ["b.cdm-backup", "cdm.yaml"]
+    assert sorted(os.listdir(tmp_path)) == ["audit-key", "b.cdm-backup", "cdm.yaml"]
 
     again = await run(app, "backup", file, "--config", config)
     assert again.exit_code == 1
@@ -123,7 +124,7 @@ async def test_a_backup_is_a_private_file_made_beside_a_bot_at_work_and_read_bac
 
 
 async def test_what_is_restored_is_what_survives_and_its_audit_chain_goes_on(
-    run: Run, config: Path, working: Store, server: EmbeddedStore, tmp_path: Path, clock: ManualClock
+    run: Run, config: Path, working: Store, server: EmbeddedStore, tmp_path: Path, clock: ManualClock, keys: Keyring
 ) -> None:
     file = tmp_path / "b.cdm-backup"
     assert (await run(app, "backup", file, "--config", config)).exit_code == 0
@@ -138,12 +139,12 @@ async def test_what_is_restored_is_what_survives_and_its_audit_chain_goes_on(
     other = EmbeddedStore(tmp_path / "d" / "store")
     await other.start()
     store = connect(other.url)
-    keys = await keys_of(store)
-    assert "cdm:link:T0/U0BOB" in keys
+    found = await keys_of(store)
+    assert "cdm:link:T0/U0BOB" in found
     assert not {
-        k for k in keys if k.startswith(("cdm:work", "cdm:seen", "cdm:lease", "cdm:linking", "cdm:yes", "some"))
+        k for k in found if k.startswith(("cdm:work", "cdm:seen", "cdm:lease", "cdm:linking", "cdm:yes", "some"))
     }
-    assert await AuditLog(store, clock).verify() == (2, None)
+    assert await AuditLog(store, clock, keys).verify() == (2, None)
     assert [entry.action for entry in await AuditLog(store, clock).latest(2)] == ["restored", "decided"]
     assert await store.pttl("cdm:outbox:want:incident:i1") > 0
     assert (await store.get("cdm:schema")) == b"1"

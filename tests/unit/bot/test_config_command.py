@@ -39,6 +39,19 @@ async def test_a_good_file_is_in_order(run: Run, config: Path, secrets: Path) ->
     assert "in order" in done.stdout
 
 
+async def test_an_audit_without_a_key_is_told_and_a_short_key_is_a_complaint(
+    run: Run, config: Path, secrets: Path
+) -> None:
+    (config.parent / "audit-key").write_text("short")
+    done = await run(config_command.app, "check", "--config", config)
+    assert done.exit_code == 1
+    assert "too few for an audit key" in done.stderr
+    edit(config, "  key: {file: audit-key}", "  keyed_from: 1")
+    done = await run(config_command.app, "check", "--config", config)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "audit.key is not set" in done.stdout
+
+
 async def test_all_complaints_come_at_once_with_line_and_fix(run: Run, config: Path) -> None:
     edit(config, "  team: T0", "  tem: T0")
     edit(config, "port: 8080", "port: 80800")
