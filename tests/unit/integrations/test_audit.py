@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import fields
 
+import orjson
 import pytest
 
-from integrations.store.audit import AuditLog, Line
+from core.audit import Entry
+from integrations.store.audit import HEAD, STREAM, AuditLog, Line
 from integrations.store.connection import Store
 from integrations.store.leases import Command, Lease, LeaseLost, Leases
 from tests.conftest import ManualClock
+from tests.unit.core.test_audit import OF_OLD
+
+ENTRY_FIELDS = [field.name for field in fields(Entry)]
 
 
 def line(object: str) -> Line:
@@ -49,3 +55,33 @@ async def test_without_the_lease_neither_the_line_nor_what_it_names_is_written(
         await log.commit(lease, line("it:1"), commands)
     assert await store.get("cdm:test:it") is None
     assert await log.verify() == (0, None)
+
+
+async def test_an_emptied_log_and_an_entry_beyond_the_head_do_not_hold(store: Store, clock: ManualClock) -> None:
+    log = AuditLog(store, clock)
+    await log.note("bot", "decided", "it:1")
+    head = await log.head()
+    await log.note("bot", "decided", "it:2")
+    await store.set(HEAD, head)
+    assert "entry 2 is beyond the newest" in str((await log.verify())[1])
+    await store.delete(STREAM)
+    assert await log.verify() == (0, "every entry is missing: there was an entry 1")
+
+
+async def test_a_number_too_large_for_canonical_json_is_kept_as_text(store: Store, clock: ManualClock) -> None:
+    log = AuditLog(store, clock)
+    await log.note("bot", "decided", "it:1", {"counts": [2**53 - 1, 2**53, True]})
+    assert [entry.data async for entry in log.entries()] == [{"counts": [2**53 - 1, str(2**53), True]}]
+    assert await log.verify() == (1, None)
+
+
+async def test_entries_written_before_they_had_a_version_are_read_and_the_chain_goes_on(
+    store: Store, clock: ManualClock
+) -> None:
+    log = AuditLog(store, clock)
+    written = {name: getattr(OF_OLD, name) for name in ENTRY_FIELDS if name not in ("v", "key")}
+    await store.xadd(STREAM, {"e": orjson.dumps(written)})
+    await store.set(HEAD, f"{OF_OLD.seq} {OF_OLD.hash}")
+    await log.note("bot", "decided", "it:2")
+    assert [entry.v async for entry in log.entries()] == [1, 2]
+    assert await log.verify() == (2, None)
