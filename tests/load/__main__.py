@@ -14,12 +14,18 @@ from pathlib import Path
 import uvloop
 
 from tests.load.acks import acks
+from tests.load.audit import audit
 from tests.load.intake import intake
 from tests.load.options import BenchFailed, Options
 from tests.load.page import page
 from tests.load.report import Report, machine, table, write
 
-AREAS: dict[str, Callable[[Options], Awaitable[Report]]] = {"intake": intake, "acks": acks, "page": page}
+AREAS: dict[str, Callable[[Options], Awaitable[Report]]] = {
+    "intake": intake,
+    "acks": acks,
+    "page": page,
+    "audit": audit,
+}
 LOUD_LOAD = 0.5
 LONGEST_S = 1_800.0
 """No area takes longer, whatever it waits for."""
