@@ -25,6 +25,7 @@ from flows.gate import Gate
 from flows.incident_desk import IncidentDesk
 from flows.incidents import IncidentActs
 from flows.linking import Linking
+from flows.links import LinkDesk
 from flows.orders import RolloutOrders
 from flows.outbox import OutboxWorker
 from flows.outbox_calls import Exits
@@ -88,13 +89,14 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
     world = World(adapters.stacks, clock)
     audit, outbox, leases = AuditLog(store, clock, keyring(settings)), Outbox(store, clock), Leases(store, clock)
     intake, incidents, links = Intake(store), Incidents(store), Links(store)
+    remembered = RememberedYes(store, clock)
     gate = Gate(
         team=settings.slack.team,
         roles=adapters.roles,
         links=links,
         rules=access_rules(settings),
         audit=audit,
-        remembered=RememberedYes(store, clock),
+        remembered=remembered,
         clock=clock,
     )
     records = RolloutStore(store)
@@ -141,6 +143,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         forms=forms,
         catalog=catalog,
         linking=linking,
+        linked=LinkDesk(gate=gate, links=links, roles=adapters.roles, audit=audit, remembered=remembered),
         links=settings.links,
     )
     work = WorkLoop(

@@ -175,6 +175,10 @@ class Gate:
         }
         return Profile(authority, roles, {action: self._where(action, authority) for action in Action})
 
+    def member_of(self, authority: Authority) -> frozenset[Tenant]:
+        """The tenants the person belongs to, in whatever role."""
+        return tenants_of(authority, self._rules)
+
     async def describe(self, user: SlackUser) -> tuple[Authority, dict[Tenant, list[Action]]]:
         """Who the person is, and what they may do where. Raises Denied or OutsideError."""
         authority = await self._live(user, Action.VIEW)
@@ -202,7 +206,10 @@ class Gate:
         authority = await self._roles.authority(subject)
         if authority is None:
             await self._remembered.forget(user)
-            text = "Your Keycloak account does not exist any more. Ask an administrator, then type `/cdm link`."
+            text = (
+                "The Keycloak account your Slack user is linked with does not exist any more. With a new one, type "
+                "`/cdm unlink`, then `/cdm link`."
+            )
             raise await self._denied(user, action, object, "account_gone", text, subject, noted=noted)
         view, hold = self._where(Action.VIEW, authority), self._where(Action.HOLD, authority)
         if view or hold:

@@ -8,6 +8,9 @@
 Against link phishing (one person starts, another is lured to finish): the state is bound to the Slack person, the login
 is asked for anew (`prompt=login`), it must come back to the browser that left, the Slack profile's e-mail address must
 be the verified one of the account, and the page names both accounts before anything is written.
+
+What is linked stays so until its owner (`/cdm unlink`) or an admin (`/cdm links revoke`) ends it: neither a Slack user
+nor an account is linked with a second one, so an address changed in Slack to somebody else's opens nothing.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from core.messages.blocks import Message, compose, context, section
 from core.messages.text import link as live_link
 from core.messages.text import mono
 from core.ports import Clock
+from integrations.store.people import LinkBook
 
 log = structlog.get_logger(__name__)
 
@@ -45,9 +49,9 @@ class LinkStates(Protocol):
 class Links(Protocol):
     """The bot's own store of who is linked with whom."""
 
-    async def get(self, team: str, user: str) -> Link | None: ...
-    async def put(self, team: str, user: str, link: Link) -> None: ...
-    async def remove(self, team: str, user: str) -> None: ...
+    async def get(self, user: SlackUser) -> Link | None: ...
+    async def book(self) -> LinkBook: ...
+    async def put(self, user: SlackUser, link: Link, turn: str) -> bool: ...
 
 
 class Login(Protocol):
@@ -76,6 +80,8 @@ class LinkReason(StrEnum):
     NO_SLACK_EMAIL = "no_slack_email"
     EMAIL_UNVERIFIED = "email_unverified"
     EMAIL_MISMATCH = "email_mismatch"
+    LINKED_ALREADY = "linked_already"
+    ACCOUNT_TAKEN = "account_taken"
 
 
 AGAIN = "Nothing was linked. Type /cdm link in Slack to start again."
@@ -95,6 +101,15 @@ _TEXTS = {
     LinkReason.EMAIL_MISMATCH: (
         "This linking was started by a Slack person whose e-mail address is not the one of the account that logged in. "
         "Nothing was linked. If somebody sent you this link, do not use it, and tell an administrator."
+    ),
+    LinkReason.LINKED_ALREADY: (
+        "The Slack user who started this is linked with another Keycloak account. Nothing was changed. Whoever owns "
+        "that Slack user types /cdm unlink there first, then /cdm link; or an administrator types /cdm links revoke."
+    ),
+    LinkReason.ACCOUNT_TAKEN: (
+        "This Keycloak account is linked with another Slack user. Nothing was changed. Type /cdm unlink as that Slack "
+        "user first; if you cannot, an administrator types /cdm links revoke. If you know of no such Slack user, tell "
+        "an administrator."
     ),
 }
 
@@ -155,8 +170,13 @@ class Linking:
         """The private answer to `/cdm link`: an address of our own, good once and for ten minutes."""
         state = await self._keep("begun", {"team": user.team, "user": user.user})
         url = f"{self._public_url}/link/{state}"
-        now = await self._links.get(user.team, user.user)
-        known = f"This Slack user is linked with the Keycloak account {mono(now.username, 100)}. " if now else ""
+        now = await self._links.get(user)
+        known = (
+            f"This Slack user is linked with the Keycloak account {mono(now.username, 100)}; for another one, "
+            "`/cdm unlink` comes first. "
+            if now
+            else ""
+        )
         told = f"{known}{live_link(url, 'Log in to Keycloak')} to link this Slack user with your account."
         only = "The link is for you alone, works once, and for ten minutes. Do not pass it on."
         return compose(told, section(told), context(only))
@@ -185,6 +205,7 @@ class Linking:
         token = await self._login.exchange(query["code"], left["verifier"], self._redirect_uri)
         who = await self._login.verify(token, nonce=left["nonce"])
         slack_email = await self._same_address(left, who.email, who.email_verified, who.subject)
+        await self._free(left, who.subject)
         kept = {name: left[name] for name in ("team", "user", "flow", "browser")}
         account = {"subject": who.subject, "username": who.username, "email": who.email}
         token = await self._keep("arrived", {**kept, **account})
@@ -195,15 +216,30 @@ class Linking:
         seen = await self._take("arrived", token, cookies)
         subject = Subject(seen["subject"])
         await self._same_address(seen, seen["email"], True, subject)
+        user = SlackUser(seen["team"], seen["user"])
         link = Link(subject, seen["username"], seen["email"], self._clock.now())
-        slack = f"slack:{SlackUser(seen['team'], seen['user'])}"
-        before = await self._links.get(seen["team"], seen["user"])
-        replaced = {"replaces": before.subject} if before else {}
-        ref = await self._audit.intent(subject, "link", slack, replaced)
-        await self._links.put(seen["team"], seen["user"], link)
-        await self._audit.outcome(ref, subject, "link", slack, {"linked": True})
-        log.info("account_linked", slack=slack, subject=subject)
+        book = await self._free(seen, subject)
+        replaced = {"replaces": subject} if user in book.links else {}
+        ref = await self._audit.intent(subject, "link", f"slack:{user}", replaced)
+        try:
+            while not await self._links.put(user, link, book.turn):  # another was written meanwhile
+                book = await self._free(seen, subject)
+        except LinkRefused:
+            await self._audit.outcome(ref, subject, "link", f"slack:{user}", {"linked": False})
+            raise
+        await self._audit.outcome(ref, subject, "link", f"slack:{user}", {"linked": True})
+        log.info("account_linked", slack=str(user), subject=subject)
         return link
+
+    async def _free(self, flow: Mapping[str, str], subject: Subject) -> LinkBook:
+        """Every link, if none of them joins this Slack user or this account with another one."""
+        user, book = SlackUser(flow["team"], flow["user"]), await self._links.book()
+        now = book.links.get(user)
+        if now is not None and now.subject != subject:
+            raise await self._refused(flow, LinkReason.LINKED_ALREADY, subject)
+        if any(link.subject == subject for other, link in book.links.items() if other != user):
+            raise await self._refused(flow, LinkReason.ACCOUNT_TAKEN, subject)
+        return book
 
     async def _same_address(self, flow: Mapping[str, str], email: str, verified: bool, subject: Subject) -> str:
         """The Slack profile's address, if it is the account's verified one."""

@@ -25,6 +25,7 @@ from core.rollouts.facts import RolloutFacts
 from flows.gate import Gate
 from flows.incident_desk import IncidentDesk
 from flows.linking import Linking
+from flows.links import LinkDesk
 from flows.orders import RolloutOrders, Verb
 from flows.runs import RunRequest, Runs
 from flows.world import Found, StackWorld, World
@@ -49,6 +50,7 @@ class Commands:
         forms: FormDesk,
         catalog: Catalog,
         linking: Linking,
+        linked: LinkDesk,
         links: Mapping[str, str],
     ) -> None:
         self._gate = gate
@@ -59,6 +61,7 @@ class Commands:
         self._forms = forms
         self._catalog = catalog
         self._linking = linking
+        self._linked = linked
         self._links = links
         self._answers: Mapping[str, Callable[[Typed, Command], Awaitable[list[Message]]]] = {
             "help": self._help,
@@ -71,6 +74,9 @@ class Commands:
             "runbooks": self._list_runbooks,
             "whoami": self._whoami,
             "link": self._link,
+            "unlink": self._unlink,
+            "links": self._list_links,
+            "links revoke": self._revoke_link,
         }
         missing = {form.name for form in FORMS} ^ set(self._answers)
         if missing:
@@ -91,6 +97,15 @@ class Commands:
 
     async def _link(self, request: Typed, command: Command) -> list[Message]:
         return [await self._linking.begin(request.user)]
+
+    async def _unlink(self, request: Typed, command: Command) -> list[Message]:
+        return [await self._linked.unlink(request.user)]
+
+    async def _list_links(self, request: Typed, command: Command) -> list[Message]:
+        return [await self._linked.listed(request.user)]
+
+    async def _revoke_link(self, request: Typed, command: Command) -> list[Message]:
+        return [await self._linked.revoke(request.user, command.args[0])]
 
     async def _list_runbooks(self, request: Typed, command: Command) -> list[Message]:
         books = []

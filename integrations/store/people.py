@@ -18,7 +18,8 @@ REMEMBERED = timedelta(hours=12)
 """How old a live yes may be to still open Hold and reading (DESIGN: Hold is open to a last live yes under 12 h old)."""
 
 FAMILIES = (
-    Family("links", "cdm:link:*", "when linked anew", None, 100_000, 1024),
+    Family("links", "cdm:link:*", "when unlinked or revoked", None, 100_000, 1024),
+    Family("links turn", "cdm:links:turn", "never: it only grows", None, None, 32),
     Family("linking", "cdm:linking:*", "when the linking is done, or its minutes are over", HOUR, 10_000, 4096),
     Family("yes", "cdm:yes:*", "12 h after the last live yes", 12 * HOUR, 100_000, 4096),
 )
@@ -84,6 +85,24 @@ class LinkStates:
         return None if raw is None else dict(orjson.loads(raw))
 
 
+_TURN = "cdm:links:turn"
+_BATCH = 500
+_PUT = """
+if (redis.call('GET', KEYS[1]) or '0') ~= ARGV[1] then return 0 end
+redis.call('INCR', KEYS[1])
+redis.call('SET', KEYS[2], ARGV[2])
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkBook:
+    """Every link there is. `turn` has moved on as soon as one was written since."""
+
+    turn: str
+    links: Mapping[SlackUser, Link]
+
+
 class Links:
     """Which Keycloak account a Slack person has proven to be. Written only by a completed linking."""
 
@@ -91,19 +110,39 @@ class Links:
         self._store = store
 
     async def subject(self, user: SlackUser) -> Subject | None:
-        link = await self.get(user.team, user.user)
+        link = await self.get(user)
         return link.subject if link else None
 
-    async def get(self, team: str, user: str) -> Link | None:
-        raw = await self._store.get(f"cdm:link:{team}/{user}")
-        if raw is None:
-            return None
-        found = orjson.loads(raw)
-        at = datetime.fromisoformat(found["linked_at"])
-        return Link(Subject(found["subject"]), found["username"], found["email"], at)
+    async def get(self, user: SlackUser) -> Link | None:
+        raw = await self._store.get(_key(user))
+        return None if raw is None else _link(raw)
 
-    async def put(self, team: str, user: str, link: Link) -> None:
-        await self._store.set(f"cdm:link:{team}/{user}", orjson.dumps(link))
+    async def book(self) -> LinkBook:
+        """Read key by key: for linking and for lists, not for clicks."""
+        turn = (await self._store.get(_TURN) or b"0").decode()
+        keys = sorted({key async for key in self._store.scan_iter(match="cdm:link:*", count=_BATCH)})
+        found: dict[SlackUser, Link] = {}
+        for start in range(0, len(keys), _BATCH):
+            some = keys[start : start + _BATCH]
+            for key, raw in zip(some, await self._store.mget(some), strict=True):
+                if raw is not None:
+                    team, _, user = key.decode().removeprefix("cdm:link:").partition("/")
+                    found[SlackUser(team, user)] = _link(raw)
+        return LinkBook(turn, found)
 
-    async def remove(self, team: str, user: str) -> None:
-        await self._store.delete(f"cdm:link:{team}/{user}")
+    async def put(self, user: SlackUser, link: Link, turn: str) -> bool:
+        """False, and nothing written, where another link was written since the book of that turn was read."""
+        return bool(await self._store.eval(_PUT, 2, _TURN, _key(user), turn, orjson.dumps(link)))
+
+    async def remove(self, user: SlackUser) -> None:
+        await self._store.delete(_key(user))
+
+
+def _key(user: SlackUser) -> str:
+    return f"cdm:link:{user}"
+
+
+def _link(raw: bytes) -> Link:
+    found = orjson.loads(raw)
+    at = datetime.fromisoformat(found["linked_at"])
+    return Link(Subject(found["subject"]), found["username"], found["email"], at)

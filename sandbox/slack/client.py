@@ -43,6 +43,10 @@ class SlackPeople:
     async def add_user(self, name: str, *, id: str = "", email: str = "", real_name: str = "") -> str:
         return str((await self._do("users", name=name, id=id, email=email, real_name=real_name))["id"])
 
+    async def change_user(self, user: str, **what: Any) -> None:
+        """Any of the names in `sandbox.slack.people.Change`."""
+        await self._do("user", user=user, **what)
+
     async def add_channel(
         self, name: str, *, members: list[str], id: str = "", private: bool = False, bot_in: bool = True
     ) -> str:

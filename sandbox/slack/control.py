@@ -94,6 +94,7 @@ class Control:
             ("GET", "events"): self._events,
             ("GET", "deliveries"): self._deliveries,
             ("POST", "users"): self._add_user,
+            ("POST", "user"): self._change_user,
             ("POST", "channels"): self._add_channel,
             ("POST", "channel"): self._change_channel,
             ("POST", "settings"): self._settings,
@@ -142,6 +143,11 @@ class Control:
 
     async def _add_user(self, given: dict[str, Any]) -> Any:
         return asdict(self.sandbox.workspace.add_user(**given))
+
+    async def _change_user(self, given: dict[str, Any]) -> Any:
+        """`{"user": "U…", …}` with any of the names in `sandbox.slack.people.Change`."""
+        self.sandbox.people.change(**given)
+        return {}
 
     async def _add_channel(self, given: dict[str, Any]) -> Any:
         members = tuple(given.pop("members", ()))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, ConfigDict
+
 from sandbox.slack.delivery import Attempt, Delivery
 from sandbox.slack.errors import SlackError
 from sandbox.slack.inputs import PRESSED, NotOnScreen, action_json, filled, find, view_state, view_values
@@ -16,6 +18,19 @@ from sandbox.slack.views import Trigger, problems_of_view, push_view, replace_vi
 
 if TYPE_CHECKING:
     from sandbox.slack.app import SlackSandbox
+
+
+class Change(BaseModel):
+    """Names as in `records.User`; what is absent stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: str | None = None
+    deleted: bool | None = None
+    is_bot: bool | None = None
+    is_restricted: bool | None = None
+    is_ultra_restricted: bool | None = None
+    team: str | None = None
 
 
 class People:
@@ -180,6 +195,13 @@ class People:
         """Delete anybody's message, as an administrator of the workspace can."""
         self.workspace.delete(self.workspace.message(channel, ts), user)
 
+    def change(self, user: str, **what: Any) -> None:
+        """What an administrator of the workspace changes of a person: any of `Change`."""
+        person = self.workspace.users[user]
+        for name, value in Change(**what).model_dump(exclude_none=True).items():
+            setattr(person, name, value)
+        self.workspace.note("user", {"id": user, "name": person.name}, user=user)
+
     def open_home(self, user: str) -> None:
         """Open the app's home tab."""
         event: dict[str, Any] = {"type": "app_home_opened", "user": user, "tab": "home"}
@@ -228,11 +250,12 @@ class People:
         return id
 
     def _interaction(self, kind: str, user: str, view_id: str | None = None) -> dict[str, Any]:
-        name = self.workspace.users[user].name
+        person = self.workspace.users[user]
+        name, team = person.name, person.team or self.workspace.team_id
         return {
             "type": kind,
             "team": {"id": self.workspace.team_id, "domain": self.workspace.domain},
-            "user": {"id": user, "username": name, "name": name, "team_id": self.workspace.team_id},
+            "user": {"id": user, "username": name, "name": name, "team_id": team},
             "api_app_id": self.workspace.app_id,
             "token": "sandbox-verification",
             "trigger_id": self._trigger(user, view_id),

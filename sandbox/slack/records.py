@@ -15,6 +15,9 @@ ChangeKind = Literal[
 
 @dataclass(slots=True)
 class User:
+    """`is_restricted` is a guest, `is_ultra_restricted` one of a single channel. `team` is another workspace's id for
+    somebody who is here through a shared channel only, else ""."""
+
     id: str
     name: str
     real_name: str
@@ -22,6 +25,9 @@ class User:
     is_bot: bool = False
     deleted: bool = False
     tz: str = "Etc/UTC"
+    is_restricted: bool = False
+    is_ultra_restricted: bool = False
+    team: str = ""
 
 
 @dataclass(slots=True)

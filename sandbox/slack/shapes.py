@@ -124,19 +124,22 @@ def channel_json(workspace: Workspace, channel: Channel) -> dict[str, Any]:
 
 
 def user_json(workspace: Workspace, user: User, *, with_email: bool) -> dict[str, Any]:
-    return {
+    """A deactivated person is shown without what the account once was; only a stranger is marked as one."""
+    shown: dict[str, Any] = {
         "id": user.id,
-        "team_id": workspace.team_id,
+        "team_id": user.team or workspace.team_id,
         "name": user.name,
-        "real_name": user.real_name,
         "deleted": user.deleted,
-        "tz": user.tz,
-        "tz_offset": 0,
         "is_bot": user.is_bot,
         "is_app_user": False,
         "updated": 0,
         "profile": profile_json(user, with_email=with_email),
     }
+    if user.deleted:
+        return shown
+    shown |= {"real_name": user.real_name, "tz": user.tz, "tz_offset": 0}
+    shown |= {"is_restricted": user.is_restricted, "is_ultra_restricted": user.is_ultra_restricted}
+    return shown | ({"is_stranger": True} if user.team else {})
 
 
 def profile_json(user: User, *, with_email: bool) -> dict[str, Any]:

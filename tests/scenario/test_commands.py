@@ -41,6 +41,9 @@ SAID = {
     "runbooks": ("runbooks", "/cdm run rauc-status <device>", "/cdm run rauc-status <device>"),
     "whoami": ("whoami", "bob@customer-a.example", "carol@customer-a.example"),
     "link": ("link", "is linked with the Keycloak account bob", "is linked with the Keycloak account carol"),
+    "links": ("links", "needs the role cdm-admin in customer-a", "needs the role cdm-admin in customer-a"),
+    "links revoke": ("links revoke alice", "needs the role cdm-admin", "needs the role cdm-admin"),
+    "unlink": ("unlink", "not linked with the Keycloak account bob any more", "the Keycloak account carol any more"),
 }
 """By command: what is typed, and what an operator and a viewer are told. In an order that makes sense for a rollout."""
 
@@ -131,6 +134,7 @@ async def test_every_command_answers_an_operator_and_a_viewer_each_by_their_righ
     for typed, to_bob, to_carol in SAID.values():
         assert to_carol in _flat(await cast.carol.types(typed)), typed
         assert to_bob in _flat(await cast.bob.types(typed)), typed
+    await here.links({cast.bob: "bob", cast.carol: "carol"})
     assert await here.started(cast.release) == 2
     assert here.ran("a-gw-006")[before:] == [("rauc", "status", "--detailed", "--output-format=json")]
 

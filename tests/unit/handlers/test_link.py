@@ -17,6 +17,7 @@ from flows.linking import STATE_LIFE_S, Linking
 from handlers.link.router import build_router
 from integrations.clock import SystemClock
 from integrations.keycloak.login import KeycloakLogin
+from integrations.store.people import LinkBook
 from sandbox.keycloak.app import create_app
 from sandbox.wire import WireServer, free_port
 from tests.conftest import ManualClock
@@ -47,16 +48,21 @@ class States:
 
 class Links:
     def __init__(self) -> None:
-        self.written: dict[tuple[str, str], Link] = {}
+        self.written: dict[SlackUser, Link] = {}
+        self.turn = 0
 
-    async def get(self, team: str, user: str) -> Link | None:
-        return self.written.get((team, user))
+    async def get(self, user: SlackUser) -> Link | None:
+        return self.written.get(user)
 
-    async def put(self, team: str, user: str, link: Link) -> None:
-        self.written[team, user] = link
+    async def book(self) -> LinkBook:
+        return LinkBook(str(self.turn), dict(self.written))
 
-    async def remove(self, team: str, user: str) -> None:
-        self.written.pop((team, user), None)
+    async def put(self, user: SlackUser, link: Link, turn: str) -> bool:
+        if turn != str(self.turn):
+            return False
+        self.turn += 1
+        self.written[user] = link
+        return True
 
 
 class AuditLines:
@@ -165,7 +171,7 @@ async def test_a_person_links_both_accounts_by_logging_in_and_confirming(
     assert bot.links.written == {}, "nothing is linked before the person says so"
     await browser.submit()
     assert browser.sees("Your Slack user is now linked with the Keycloak account bob.")
-    link = await bot.links.get("T1", "UBOB")
+    link = await bot.links.get(BOB)
     assert link is not None
     assert link.subject == await StandInRealm(keycloak.url).user_id("bob")
     assert (link.username, link.email, link.linked_at) == ("bob", "bob@customer-a.example", bot.clock.now())

@@ -1,0 +1,62 @@
+"""Private answers about links: who is linked with whom, and what ending a link took away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.access import Link
+from core.ids import SlackUser
+from core.messages.blocks import Message, compose, context, section
+from core.messages.text import at, count, literal, mono
+
+SHOWN_LINKS = 40
+PER_SECTION = 10
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLine:
+    """A Slack person and their link. `standing` says what Keycloak says now, where that is not "enabled"."""
+
+    user: SlackUser
+    link: Link
+    standing: str = ""
+
+
+def links_message(lines: Sequence[LinkLine], unread: int) -> Message:
+    """`lines`, newest link first; `unread` links more were not looked at."""
+    head = f"*{count(len(lines), 'link')}* of Slack users with Keycloak accounts"
+    shown = [_line(line) for line in lines[:SHOWN_LINKS]]
+    blocks = [section("\n".join(shown[at : at + PER_SECTION])) for at in range(0, len(shown), PER_SECTION)]
+    notes = ["`/cdm links revoke <person>` takes a Slack user id or a Keycloak user name."]
+    if hidden := len(lines) - len(shown):
+        notes.append(f"{hidden} older ones are not shown.")
+    if unread:
+        notes.append(f"{unread} links were not looked at: each is one reading of Keycloak.")
+    return compose(head, section(head), *blocks, context(*(note.replace("<", "&lt;") for note in notes)))
+
+
+def unlinked_message(link: Link) -> Message:
+    """To the person whose own link is gone."""
+    text = (
+        f"Your Slack user is not linked with the Keycloak account {mono(link.username, 100)} any more (it was since "
+        f"{at(link.linked_at)}). Whatever you could do here with that account's rights is closed to this Slack user: "
+        "alarms, devices, rollouts, runbooks. `/cdm link` links again."
+    )
+    return compose(text, section(text))
+
+
+def revoked_message(user: SlackUser, link: Link) -> Message:
+    """To the admin who ended it."""
+    text = (
+        f"The Slack user {mono(user.user, 40)} is not linked with the Keycloak account {mono(link.username, 100)} any "
+        f"more (it was since {at(link.linked_at)}). From now on the bot refuses this Slack user everything. A new "
+        "login can link it again; to shut the account itself, disable it in Keycloak."
+    )
+    return compose(text, section(text))
+
+
+def _line(line: LinkLine) -> str:
+    who = f"*{literal(line.link.username, 80)}* ({literal(line.link.email, 120)})"
+    standing = f" · {line.standing}" if line.standing else ""
+    return f"• {mono(line.user.user, 40)} is {who}, linked {at(line.link.linked_at)}{standing}"

@@ -1,0 +1,121 @@
+"""Links once made: a person ends their own, an admin sees and ends those of the people of their tenants."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core.access import Action, Authority, Link
+from core.errors import NotFound, Refused
+from core.ids import SlackUser, Tenant
+from core.messages.blocks import Message
+from core.messages.links import LinkLine, links_message, revoked_message, unlinked_message
+from core.messages.text import plain
+from core.ports import Roles
+from flows.gate import Gate
+from integrations.store.audit import AuditLog
+from integrations.store.people import Links, RememberedYes
+
+MOST_READ = 200
+"""Keycloak is asked about so many people for one list."""
+AT_ONCE = 4
+_MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Whose link it is now. `authority` is None where the account is deleted."""
+
+    user: SlackUser
+    link: Link
+    authority: Authority | None
+
+
+class LinkDesk:
+    """An admin of every tenant (as a platform admin is) sees each link, also of people of no tenant."""
+
+    def __init__(self, *, gate: Gate, links: Links, roles: Roles, audit: AuditLog, remembered: RememberedYes) -> None:
+        self._gate = gate
+        self._links = links
+        self._roles = roles
+        self._audit = audit
+        self._remembered = remembered
+
+    async def unlink(self, user: SlackUser) -> Message:
+        """End one's own link. Needs no right, and no Keycloak."""
+        link = await self._links.get(user)
+        if link is None:
+            raise NotFound("Your Slack user is not linked with a Keycloak account. Nothing was changed.")
+        await self._end(user, link, link.subject, {"name": link.username})
+        return unlinked_message(link)
+
+    async def listed(self, user: SlackUser) -> Message:
+        """The links of the people of the admin's tenants, newest first. Raises Denied or OutsideError."""
+        mine = await self._mine(user)
+        links = (await self._links.book()).links
+        newest = dict(sorted(links.items(), key=lambda found: found[1].linked_at, reverse=True)[:MOST_READ])
+        readings = await self._read(newest)
+        lines = [LinkLine(r.user, r.link, _standing(r)) for r in readings if self._is_of(r, mine)]
+        return links_message(lines, len(links) - len(newest))
+
+    async def revoke(self, user: SlackUser, person: str) -> Message:
+        """End the link of `person`: a Slack user id or a Keycloak user name. Needs the right in every tenant of that
+        person. Raises Denied, NotFound, Refused or OutsideError; then nothing was ended."""
+        mine = await self._mine(user)
+        links = (await self._links.book()).links
+        readings = [r for r in await self._read(_named(person, links)) if self._is_of(r, mine)]
+        if not readings:
+            raise NotFound(f"There is no link of {plain(person, 80)!r} among those of your tenants' people.")
+        if len(readings) > 1:
+            ids = ", ".join(sorted(r.user.user for r in readings))
+            raise Refused(f"Several Slack users are linked with {plain(person, 80)!r}: {ids}. Name one by its id.")
+        (found,) = readings
+        by = await self._gate.require(
+            user, Action.LINK_OTHERS, self._tenants(found) or self._gate.tenants, _of(found.user)
+        )
+        await self._end(found.user, found.link, by.subject, {"name": by.username, "subject": found.link.subject})
+        return revoked_message(found.user, found.link)
+
+    async def _mine(self, user: SlackUser) -> frozenset[Tenant]:
+        return (await self._gate.where(user, (Action.LINK_OTHERS,)))[Action.LINK_OTHERS]
+
+    def _is_of(self, reading: _Reading, tenants: frozenset[Tenant]) -> bool:
+        return tenants == self._gate.tenants or bool(self._tenants(reading) & tenants)
+
+    def _tenants(self, reading: _Reading) -> frozenset[Tenant]:
+        return self._gate.member_of(reading.authority) if reading.authority else frozenset()
+
+    async def _read(self, links: Mapping[SlackUser, Link]) -> list[_Reading]:
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def read(user: SlackUser, link: Link) -> _Reading:
+            async with room:
+                return _Reading(user, link, await self._roles.authority(link.subject))
+
+        return await asyncio.gather(*(read(user, link) for user, link in links.items()))
+
+    async def _end(self, user: SlackUser, link: Link, actor: str, data: Mapping[str, str]) -> None:
+        ref = await self._audit.intent(actor, "unlink", _of(user), data)
+        await self._links.remove(user)
+        await self._remembered.forget(user)
+        await self._audit.outcome(ref, actor, "unlink", _of(user), {"linked": False})
+
+
+def _of(user: SlackUser) -> str:
+    return f"slack:{user}"
+
+
+def _named(person: str, links: Mapping[SlackUser, Link]) -> dict[SlackUser, Link]:
+    """The links that a typed name may mean: `<@U…>`, a Slack user id, or a Keycloak user name."""
+    mentioned = _MENTION.fullmatch(person)
+    id, name = (mentioned[1] if mentioned else person).upper(), person.removeprefix("@").casefold()
+    by_id = {user: link for user, link in links.items() if user.user == id}
+    return by_id or {user: link for user, link in links.items() if link.username.casefold() == name}
+
+
+def _standing(reading: _Reading) -> str:
+    if reading.authority is None:
+        return "the account is deleted"
+    return "" if reading.authority.enabled else "the account is disabled"
