@@ -94,6 +94,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         team=settings.slack.team,
         roles=adapters.roles,
         links=links,
+        members=adapters.posts,
         rules=access_rules(settings),
         audit=audit,
         remembered=remembered,
@@ -111,16 +112,13 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         incidents=incidents,
     )
     runs = Runs(world=world, gate=gate, catalog=catalog, leases=leases, audit=audit, outbox=outbox, clock=clock)
-
-    async def slack_email(team: str, user: str) -> str | None:
-        return await adapters.posts.email(user) if team == settings.slack.team else None
-
     linking = Linking(
         states=LinkStates(store),
         links=links,
         login=adapters.login,
         audit=audit,
-        slack_email=slack_email,
+        members=adapters.posts,
+        team=settings.slack.team,
         clock=clock,
         public_url=settings.server.public_url,
     )
@@ -149,6 +147,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
     work = WorkLoop(
         queue=queue,
         desk=SlackDesk(
+            gate=gate,
             commands=commands,
             clicks=Clicks(orders=orders, incidents=desk, runs=runs, forms=forms),
             forms=forms,

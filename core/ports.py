@@ -12,6 +12,7 @@ from core.access import Authority
 from core.alarms.facts import AlarmReport
 from core.devices import DeviceAddress, DeviceFacts
 from core.ids import AlarmId, Channel, DeviceName, GroupId, RolloutId, Subject
+from core.members import Member
 from core.rollouts.facts import (
     ActionFacts,
     Claim,
@@ -164,8 +165,12 @@ class Posts(Protocol):
         """Answer a command or click privately through its own URL (5 times in 30 minutes)."""
         ...
 
-    async def email(self, user: str) -> str | None:
-        """The profile's e-mail address, None for guests, bots, deactivated or unknown people."""
+
+class Members(Protocol):
+    """The people of the workspace (Slack). One call of `users.info`: 100 and more a minute for the whole workspace."""
+
+    async def member(self, user: str, *, timeout_s: float) -> Member | None:
+        """What Slack says of them now; None where it knows nobody of that id."""
         ...
 
 

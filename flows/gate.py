@@ -26,15 +26,26 @@ from core.access import (
 )
 from core.errors import OutsideError
 from core.ids import SlackUser, Subject, Tenant
+from core.members import Outsider, outsider
 from core.messages.answers import in_words
 from core.messages.text import literal
-from core.ports import Clock, Roles
+from core.ports import Clock, Members, Roles
 from integrations.store.audit import AuditLog
 from integrations.store.people import RememberedYes, Yes
 
 log = structlog.get_logger(__name__)
 
 REFUSALS = Counter("cdm_access_refused", "Refused acts of people", ["reason"])
+MEMBERS = Counter("cdm_slack_members_read", "Whether an acting person is a full member, asked of Slack", ["outcome"])
+
+MEMBER_S = 2.0
+_OUTSIDE = {
+    Outsider.UNKNOWN: "Slack does not know your user here.",
+    Outsider.DEACTIVATED: "Your Slack user is deactivated.",
+    Outsider.BOT: "Bots and apps cannot use this bot.",
+    Outsider.STRANGER: "You are here from another workspace.",
+    Outsider.GUEST: "You are a guest in this workspace.",
+}
 
 
 class Linked(Protocol):
@@ -82,6 +93,7 @@ class Gate:
         team: str,
         roles: Roles,
         links: Linked,
+        members: Members,
         rules: AccessRules,
         audit: AuditLog,
         remembered: RememberedYes,
@@ -90,6 +102,8 @@ class Gate:
         self._team = team
         self._roles = roles
         self._links = links
+        self._members = members
+        self._members_away = False
         self._rules = rules
         self._audit = audit
         self._remembered = remembered
@@ -99,6 +113,27 @@ class Gate:
     def tenants(self) -> frozenset[Tenant]:
         """Every tenant there is."""
         return frozenset(self._rules.tenant_groups)
+
+    async def admit(self, user: SlackUser, asked: str, *, noted: bool = True) -> None:
+        """Once for each request, before anything else: only full members of the workspace get further, as Slack says
+        now. Raises Denied. Where Slack does not answer, Keycloak's yes decides alone (why: docs/security.md)."""
+        try:
+            member = await self._members.member(user.user, timeout_s=MEMBER_S)
+        except OutsideError as error:
+            MEMBERS.labels(error.reason).inc()
+            if not self._members_away:
+                log.warning("slack_members_away", reason=error.reason)
+            self._members_away = True
+            return
+        if self._members_away:
+            log.info("slack_members_returned")
+        self._members_away = False
+        found = outsider(member, self._team)
+        MEMBERS.labels(found.value if found else "member").inc()
+        if found is not None:
+            await self._remembered.forget(user)
+            text = f"{_OUTSIDE[found]} Only full members of the workspace can use this bot. Nothing was done."
+            raise await self._denied(user, "request", asked, found.value, text, noted=noted)
 
     async def require(self, user: SlackUser, action: Action, tenants: frozenset[Tenant], object: str) -> Person:
         """The person, if they may do `action` in every one of `tenants` now. Raises Denied, and writes that down."""
@@ -285,7 +320,7 @@ class Gate:
     async def _denied(
         self,
         user: SlackUser,
-        action: Action,
+        action: str,
         object: str,
         reason: str,
         text: str,
@@ -296,8 +331,8 @@ class Gate:
         if not noted:
             return Denied(reason, text)
         REFUSALS.labels(reason).inc()
-        await self._audit.note(subject or f"slack:{user}", f"refused:{action.value}", object, {"reason": reason})
-        log.info("access_refused", user=str(user), action=action.value, object=object, reason=reason)
+        await self._audit.note(subject or f"slack:{user}", f"refused:{action}", object, {"reason": reason})
+        log.info("access_refused", user=str(user), action=str(action), object=object, reason=reason)
         return Denied(reason, text)
 
 

@@ -19,7 +19,7 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -28,15 +28,17 @@ import structlog
 
 from core.access import Identity, Link
 from core.ids import SlackUser, Subject
+from core.members import outsider
 from core.messages.blocks import Message, compose, context, section
 from core.messages.text import link as live_link
 from core.messages.text import mono
-from core.ports import Clock
+from core.ports import Clock, Members
 from integrations.store.people import LinkBook
 
 log = structlog.get_logger(__name__)
 
 STATE_LIFE_S = 600
+MEMBER_S = 5.0
 
 
 class LinkStates(Protocol):
@@ -77,6 +79,7 @@ class LinkReason(StrEnum):
     OTHER_BROWSER = "other_browser"
     OTHER_ISSUER = "other_issuer"
     LOGIN_CANCELLED = "login_cancelled"
+    NO_MEMBER = "no_member"
     NO_SLACK_EMAIL = "no_slack_email"
     EMAIL_UNVERIFIED = "email_unverified"
     EMAIL_MISMATCH = "email_mismatch"
@@ -90,9 +93,13 @@ _TEXTS = {
     LinkReason.OTHER_BROWSER: f"This is not the browser in which the linking was opened. {AGAIN}",
     LinkReason.OTHER_ISSUER: f"The answer did not come from the configured Keycloak. {AGAIN}",
     LinkReason.LOGIN_CANCELLED: f"The login at Keycloak was not completed. {AGAIN}",
+    LinkReason.NO_MEMBER: (
+        "The person who started this is not a full member of the Slack workspace. Nothing was linked. Guests, bots, "
+        "deactivated users and people of other workspaces cannot be linked."
+    ),
     LinkReason.NO_SLACK_EMAIL: (
         "Slack shows no e-mail address for the person who started this, so it cannot be compared with the account's. "
-        "Nothing was linked. Guests and bots cannot be linked."
+        "Nothing was linked."
     ),
     LinkReason.EMAIL_UNVERIFIED: (
         "The e-mail address of this Keycloak account is not verified. Nothing was linked. Verify it in Keycloak, then "
@@ -144,7 +151,7 @@ class Proposal:
 
 
 class Linking:
-    """`public_url` is the bot as browsers reach it. `slack_email(team, user)` reads a profile's address, or None."""
+    """`team` is the workspace whose full members may be linked; `public_url` is the bot as browsers reach it."""
 
     def __init__(
         self,
@@ -153,7 +160,8 @@ class Linking:
         links: Links,
         login: Login,
         audit: Audit,
-        slack_email: Callable[[str, str], Awaitable[str | None]],
+        members: Members,
+        team: str,
         clock: Clock,
         public_url: str,
     ) -> None:
@@ -161,7 +169,8 @@ class Linking:
         self._links = links
         self._login = login
         self._audit = audit
-        self._slack_email = slack_email
+        self._members = members
+        self._team = team
         self._clock = clock
         self._public_url = public_url.rstrip("/")
         self._redirect_uri = f"{self._public_url}/oidc/callback"
@@ -245,7 +254,10 @@ class Linking:
         """The Slack profile's address, if it is the account's verified one."""
         if not verified or not email:
             raise await self._refused(flow, LinkReason.EMAIL_UNVERIFIED, subject)
-        found = await self._slack_email(flow["team"], flow["user"])
+        member = await self._members.member(flow["user"], timeout_s=MEMBER_S)
+        if member is None or flow["team"] != self._team or outsider(member, self._team):
+            raise await self._refused(flow, LinkReason.NO_MEMBER, subject)
+        found = member.email
         if not found:
             raise await self._refused(flow, LinkReason.NO_SLACK_EMAIL, subject)
         if found.strip().casefold() != email.strip().casefold():

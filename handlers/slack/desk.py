@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.messages.blocks import Message
+from flows.gate import Gate
 from handlers.slack.answers import Answers
 from handlers.slack.clicks import Clicks
 from handlers.slack.commands import Commands
@@ -15,8 +16,9 @@ from handlers.slack.run_form import FormDesk
 
 class SlackDesk:
     def __init__(
-        self, *, commands: Commands, clicks: Clicks, forms: FormDesk, homes: HomeDesk, answers: Answers
+        self, *, gate: Gate, commands: Commands, clicks: Clicks, forms: FormDesk, homes: HomeDesk, answers: Answers
     ) -> None:
+        self._gate = gate
         self._commands = commands
         self._clicks = clicks
         self._forms = forms
@@ -25,6 +27,7 @@ class SlackDesk:
 
     async def handle(self, request: Request) -> None:
         """Carry it out and answer. Raises Denied or OutsideError."""
+        await self._gate.admit(request.user, _asked(request), noted=not isinstance(request, HomeOpened))
         for answer in await self._answered(request):
             await self._answers.tell(request, answer)
 
@@ -39,3 +42,16 @@ class SlackDesk:
             case HomeOpened():
                 await self._homes.show(request)
                 return ()
+
+
+def _asked(request: Request) -> str:
+    """What was asked for, in the audit log's words."""
+    match request:
+        case Typed():
+            return "command"
+        case Click():
+            return f"click:{request.action}"
+        case Sent():
+            return f"form:{request.runbook}"
+        case HomeOpened():
+            return "home"

@@ -19,6 +19,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from core.ids import Channel
+from core.members import Member
 from core.ports import ViewRef
 from integrations.slack.errors import (
     BY_CODE,
@@ -158,17 +159,26 @@ class SlackPosts:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _broken(error, "write") from error
 
-    async def email(self, user: str) -> str | None:
+    async def member(self, user: str, *, timeout_s: float) -> Member | None:
         try:
-            answer, _ = await self._call("users.info", {"user": user}, "read", form=True)
+            async with asyncio.timeout(timeout_s):
+                answer, _ = await self._call("users.info", {"user": user}, "read", form=True)
+        except TimeoutError as error:
+            raise _broken(error, "read") from error
         except SlackFailed as error:
             if error.code in ("user_not_found", "users_not_found", "user_not_visible"):
                 return None
             raise
         person = answer["user"]
-        if any(person.get(flag) for flag in _OUTSIDERS):
-            return None
-        return (person.get("profile") or {}).get("email") or None
+        enterprise = person.get("enterprise_user") or {}
+        return Member(
+            email=(person.get("profile") or {}).get("email") or "",
+            teams=frozenset(team for team in (person.get("team_id"), *(enterprise.get("teams") or ())) if team),
+            deactivated=bool(person.get("deleted")),
+            bot=any(person.get(flag) for flag in _BOTS),
+            stranger=bool(person.get("is_stranger")),
+            guest=any(person.get(flag) for flag in _GUESTS),
+        )
 
     async def open_view(self, trigger_id: str, view: Mapping[str, Any], *, timeout_s: float) -> ViewRef:
         shown = await self._view("views.open", {"trigger_id": trigger_id, "view": dict(view)}, timeout_s)
@@ -238,7 +248,9 @@ class SlackPosts:
 
 _UNPARSED = {"parse": "none", "link_names": False}
 _QUIET = {**_UNPARSED, "unfurl_links": False, "unfurl_media": False}
-_OUTSIDERS = ("deleted", "is_bot", "is_restricted", "is_ultra_restricted", "is_stranger")
+_BOTS = ("is_bot", "is_workflow_bot", "is_connector_bot")
+_GUESTS = ("is_restricted", "is_ultra_restricted")
+"""The second is a guest of one channel only; Slack sets the first for both."""
 
 
 def _content(text: str, blocks: Blocks) -> dict[str, Any]:

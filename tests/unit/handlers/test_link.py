@@ -12,7 +12,8 @@ import pytest_asyncio
 from fastapi import FastAPI
 
 from core.access import Link
-from core.ids import SlackUser
+from core.ids import SlackUser, Subject
+from core.members import Member
 from flows.linking import STATE_LIFE_S, Linking
 from handlers.link.router import build_router
 from integrations.clock import SystemClock
@@ -50,6 +51,7 @@ class Links:
     def __init__(self) -> None:
         self.written: dict[SlackUser, Link] = {}
         self.turn = 0
+        self.meanwhile: tuple[SlackUser, Link] | None = None
 
     async def get(self, user: SlackUser) -> Link | None:
         return self.written.get(user)
@@ -58,6 +60,9 @@ class Links:
         return LinkBook(str(self.turn), dict(self.written))
 
     async def put(self, user: SlackUser, link: Link, turn: str) -> bool:
+        if self.meanwhile is not None:
+            other, self.meanwhile = self.meanwhile, None
+            await self.put(*other, str(self.turn))
         if turn != str(self.turn):
             return False
         self.turn += 1
@@ -90,6 +95,7 @@ class Bot:
         self.url = public_url or f"http://127.0.0.1:{self.port}"
         self.clock = clock
         self.states, self.links, self.audit = States(clock), Links(), AuditLines()
+        self.outside: dict[str, Member | None] = {}
         self.emails = {ALICE: "Alice@CDM.example", BOB: "bob@customer-a.example", MALLORY: "mallory@evil.example"}
         self.login = KeycloakLogin(
             server_url=keycloak.url,
@@ -104,15 +110,18 @@ class Bot:
             links=self.links,
             login=self.login,
             audit=self.audit,
-            slack_email=self.slack_email,
+            members=self,
+            team="T1",
             clock=clock,
             public_url=self.url,
         )
         self.app = FastAPI()
         self.app.include_router(build_router(self.linking, public_url=self.url))
 
-    async def slack_email(self, team: str, user: str) -> str | None:
-        return self.emails.get(SlackUser(team, user))
+    async def member(self, user: str, *, timeout_s: float) -> Member | None:
+        if user in self.outside:
+            return self.outside[user]
+        return Member(self.emails.get(SlackUser("T1", user), ""), frozenset({"T1"}))
 
     async def link_for(self, user: SlackUser) -> str:
         """The person types `/cdm link` and copies the address from the private answer."""
@@ -368,6 +377,44 @@ async def test_an_address_changed_in_slack_before_the_confirmation_is_noticed(bo
     bot.emails[BOB] = "other@cdm.example"
     await browser.submit()
     await refused(bot, browser, "is not the one of the account that logged in")
+
+
+async def test_who_is_no_full_member_any_more_when_confirming_is_not_linked(bot: Bot, browser: Browser) -> None:
+    await browser.open(await bot.link_for(BOB))
+    await browser.log_in("bob")
+    bot.outside["UBOB"] = Member("bob@customer-a.example", frozenset({"T1"}), guest=True)
+    await browser.submit()
+    await refused(bot, browser, "not a full member of the Slack workspace")
+    assert bot.refusals == ["no_member"]
+
+
+async def test_an_account_is_linked_with_one_slack_user_only_however_close_the_second_comes(
+    bot: Bot, keycloak: WireServer
+) -> None:
+    """Both have logged in with bob's account before either confirms."""
+    bot.emails[MALLORY] = bot.emails[BOB]
+    async with Browser() as bobs, Browser() as mallorys:
+        for browser, user in ((bobs, BOB), (mallorys, MALLORY)):
+            await browser.open(await bot.link_for(user))
+            await browser.log_in("bob")
+            assert browser.sees("Link these two accounts?")
+        await bobs.submit()
+        await mallorys.submit()
+        assert mallorys.sees("This Keycloak account is linked with another Slack user.")
+    assert bot.links.written.keys() == {BOB}
+    assert bot.refusals == ["account_taken"]
+
+
+async def test_a_link_written_between_the_last_look_and_ours_is_looked_at_again(bot: Bot, browser: Browser) -> None:
+    bot.emails[MALLORY] = bot.emails[BOB]
+    await browser.open(await bot.link_for(MALLORY))
+    await browser.log_in("bob")
+    subject = await StandInRealm(bot.login.issuer.partition("/realms")[0]).user_id("bob")
+    bot.links.meanwhile = (BOB, Link(Subject(subject), "bob", "bob@customer-a.example", bot.clock.now()))
+    await browser.submit()
+    assert browser.sees("This Keycloak account is linked with another Slack user.")
+    assert bot.links.written.keys() == {BOB}
+    assert bot.audit.lines[-1] == ("outcome", "link", "slack:T1/UMALLORY", {"linked": False})
 
 
 async def test_a_cancelled_login_is_told(bot: Bot) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import OutsideError
 from core.ids import Channel
+from core.members import Member
 from core.messages.blocks import Message, compose, section
 from core.messages.text import literal
 from integrations.slack.client import SlackPosts
@@ -256,12 +257,31 @@ async def test_private_answers(slack: SlackSandbox, posts: SlackPosts) -> None:
         await posts.tell(OPS, "U0BEN", text="not here", blocks=())
 
 
-async def test_the_mail_address_of_guests_bots_and_strangers_is_none(slack: SlackSandbox, posts: SlackPosts) -> None:
-    assert await posts.email("U0ANNA") == "anna@example.org"
-    assert await posts.email("U0CDMBOT") is None
-    assert await posts.email("U0NOBODY") is None
-    slack.workspace.users["U0ANNA"].deleted = True
-    assert await posts.email("U0ANNA") is None
+async def test_what_slack_says_of_a_person(slack: SlackSandbox, posts: SlackPosts) -> None:
+    async def anna() -> Member:
+        found = await posts.member("U0ANNA", timeout_s=2)
+        assert found is not None
+        return found
+
+    here = frozenset({slack.workspace.team_id})
+    assert await anna() == Member("anna@example.org", here)
+    slack.people.change("U0ANNA", is_restricted=True, is_ultra_restricted=True)
+    assert await anna() == Member("anna@example.org", here, guest=True)
+    slack.people.change("U0ANNA", is_restricted=False, is_ultra_restricted=False, team="T0OTHER")
+    assert await anna() == Member("anna@example.org", frozenset({"T0OTHER"}), stranger=True)
+    slack.people.change("U0ANNA", team="", deleted=True)
+    assert (await anna()).deactivated
+    bot = await posts.member("U0CDMBOT", timeout_s=2)
+    assert bot is not None
+    assert bot.bot
+    assert bot.email == ""
+    assert await posts.member("U0NOBODY", timeout_s=2) is None
+
+
+async def test_a_person_is_not_waited_for_longer_than_asked(server: WireServer, posts: SlackPosts) -> None:
+    server.faults.add("late_answer", "users.info", delay_s=5)
+    with pytest.raises(OutsideError):
+        await posts.member("U0ANNA", timeout_s=0.1)
 
 
 async def test_no_error_shows_the_token(slack: SlackSandbox, server: WireServer, posts: SlackPosts) -> None:
