@@ -11,7 +11,7 @@ import typer
 import uvloop
 
 from bot import logs
-from bot.commands import audit, config, doctor, init, slack, store, thingsboard
+from bot.commands import access, audit, config, doctor, init, slack, store, thingsboard
 from bot.config_file import BadConfig, check_secrets, load_settings
 from bot.secrets import SecretMissing
 from core.commands import FORMS
@@ -26,6 +26,7 @@ app = typer.Typer(
 
 app.add_typer(config.app, name="config")
 app.add_typer(doctor.app, name="doctor")
+app.add_typer(access.app, name="access")
 app.add_typer(audit.app, name="audit")
 app.add_typer(slack.app, name="slack")
 app.add_typer(thingsboard.app, name="thingsboard")

@@ -18,12 +18,14 @@ from core.access import (
     Action,
     Authority,
     Cell,
+    Link,
     Role,
     Verdict,
     decide_access,
     roles_in,
     tenants_of,
 )
+from core.access_path import linked_in_words, standing
 from core.errors import OutsideError
 from core.ids import SlackUser, Subject, Tenant
 from core.members import Outsider, outsider
@@ -51,7 +53,7 @@ _OUTSIDE = {
 class Linked(Protocol):
     """Which Keycloak subject a Slack person has proven to be."""
 
-    async def subject(self, user: SlackUser) -> Subject | None: ...
+    async def get(self, user: SlackUser) -> Link | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +216,8 @@ class Gate:
         """The tenants the person belongs to, in whatever role."""
         return tenants_of(authority, self._rules)
 
-    async def describe(self, user: SlackUser) -> tuple[Authority, dict[Tenant, list[Action]]]:
-        """Who the person is, and what they may do where. Raises Denied or OutsideError."""
+    async def describe(self, user: SlackUser) -> tuple[Authority, dict[Tenant, list[Action]], tuple[str, ...]]:
+        """Who the person is, what they may do where, and how that comes about. Raises Denied or OutsideError."""
         authority = await self._live(user, Action.VIEW)
         able = {
             tenant: [
@@ -225,19 +227,21 @@ class Gate:
             ]
             for tenant in sorted(tenants_of(authority, self._rules) or self.tenants)
         }
-        return authority, {tenant: actions for tenant, actions in able.items() if actions}
+        path = (linked_in_words(user, await self._links.get(user)), *standing(authority, self._rules))
+        return authority, {tenant: actions for tenant, actions in able.items() if actions}, path
 
     async def _live(self, user: SlackUser, action: Action, object: str = "", *, noted: bool = True) -> Authority:
         if user.team != self._team:
             text = "You are a guest from another workspace: only its own members may use the bot here."
             raise await self._denied(user, action, object, "foreign_team", text, noted=noted)
-        subject = await self._links.subject(user)
-        if subject is None:
+        link = await self._links.get(user)
+        if link is None:
             text = (
                 "Your Slack user is not linked with a Keycloak account, so nobody can say what you may do. "
                 "Type `/cdm link` to link it."
             )
             raise await self._denied(user, action, object, "not_linked", text, noted=noted)
+        subject = link.subject
         authority = await self._roles.authority(subject)
         if authority is None:
             await self._remembered.forget(user)

@@ -99,14 +99,16 @@ def device_message(view: DeviceView) -> Message:
     return compose(what, *blocks)
 
 
-def whoami_message(authority: Authority, able: Mapping[Tenant, Sequence[Action]]) -> Message:
-    """Who the bot takes a person for, and what they may do in each tenant."""
+def whoami_message(authority: Authority, able: Mapping[Tenant, Sequence[Action]], path: Sequence[str]) -> Message:
+    """Who the bot takes a person for, what they may do in each tenant, and by which steps that comes about."""
     head = f"You are *{literal(authority.username, 80)}* ({literal(authority.email or 'no e-mail', 120)}) in Keycloak."
     if not able:
         nothing = "You have no role in any tenant here, so you may do nothing. Ask an administrator."
-        return compose(head, section(head), section(nothing))
+        return compose(head, section(head), section(nothing), _steps(path))
     lines = [f"*{literal(t, 60)}*: {', '.join(map(in_words, acts))}" for t, acts in able.items()]
-    return compose(head, section(head), section("\n".join(lines)), context(f"Read {at(authority.read_at)}."))
+    return compose(
+        head, section(head), section("\n".join(lines)), _steps(path), context(f"Read {at(authority.read_at)}.")
+    )
 
 
 def runbooks_message(books: Iterable[tuple[str, str, str, str]]) -> Message:
@@ -122,6 +124,10 @@ def fresh_error(readings: Mapping[str, Reading]) -> str | None:
     if error is None or not error.value or (status is not None and error.at < status.at):
         return None
     return error.value
+
+
+def _steps(path: Sequence[str]) -> Block:
+    return section("*How this comes about*\n" + "\n".join(f"• {literal(step, 350)}" for step in path))
 
 
 def _usages(forms: Iterable[Form]) -> str:

@@ -109,10 +109,6 @@ class Links:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def subject(self, user: SlackUser) -> Subject | None:
-        link = await self.get(user)
-        return link.subject if link else None
-
     async def get(self, user: SlackUser) -> Link | None:
         raw = await self._store.get(_key(user))
         return None if raw is None else _link(raw)

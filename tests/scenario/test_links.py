@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import pytest
 import pytest_asyncio
+from typer.testing import CliRunner
 
+from bot import logs
+from bot.commands import access
 from core.audit import Entry
 from sandbox.cast import ROLLOUTS
 from tests.keycloak.standin import StandInRealm
@@ -135,3 +140,54 @@ async def test_a_linked_slack_user_takes_no_second_account_before_the_first_is_l
     assert refusals[-1].data == {"reason": "linked_already"}
     assert "any more" in (await person.types("unlink", ROLLOUTS)).shown
     assert "now linked with the Keycloak account second" in await cast.office.world.login(person.id, "second")
+
+
+async def test_whoami_says_by_which_steps_a_person_may_what(cast: Cast) -> None:
+    told = (await cast.bob.types("whoami")).shown.replace("\u200b", "")
+    for step in (
+        f"link: Slack user T0CDM/{cast.bob.id} is bob ({await cast.realm.user_id('bob')}) since",
+        "enabled",
+        "bob@customer-a.example, verified",
+        "groups: /customer-a (tenant customer-a)",
+        "cdm-operator (operator)",
+        "role scope: realm x group",
+        "roles that count: customer-a: cdm-operator",
+    ):
+        assert step in told
+    assert "customer-b" not in told
+
+
+async def test_the_command_explains_each_step_to_the_verdict(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "configure", lambda **_: None)
+
+    async def explained(*words: str) -> tuple[int, str]:
+        given = ["explain", *words, "--config", str(cast.office.world.config)]
+        told = await asyncio.to_thread(lambda: CliRunner().invoke(access.app, given))
+        return told.exit_code, told.output
+
+    code, told = await explained("bob", "promote", "tenant:customer-b")
+    assert code == 0, told
+    assert f"link: Slack user T0CDM/{cast.bob.id} is bob" in told
+    assert "object: tenant:customer-b belongs to customer-b" in told
+    assert "table: promote: viewer no, operator yes" in told
+    assert "verdict: refuse (not_a_member, needs cdm-operator in customer-b)" in told
+    assert "verdict: allow (granted)" in (await explained(cast.bob.id, "promote", "tenant:customer-a"))[1]
+    alice = await cast.realm.user_id("alice")
+    assert "needs_second_person" in (await explained(alice, "rollback", "tenant:customer-a"))[1]
+    mallory = cast.office.person("mallory").id
+    assert "is not linked" in (await explained(mallory, "view", "tenant:customer-a"))[1]
+
+    rollout = await cast.office.starts_rollout("explained", "1.1.0", ["a-gw-001", "b-gw-001"])
+    told = (await explained("carol", "view", f"rollout:eu1/{rollout}"))[1]
+    assert f"object: rollout:eu1/{rollout} belongs to customer-a, customer-b" in told
+    assert "verdict: allow" in told
+
+    for words, why in (
+        (("nobody", "view", "tenant:customer-a"), "Nobody linked is called"),
+        (("bob", "fly", "tenant:customer-a"), "There is no action"),
+        (("bob", "view", "tenant:customer-x"), "Tenants: customer-a, customer-b, customer-c"),
+        (("bob", "view", "incident:none"), "There is no incident"),
+    ):
+        code, told = await explained(*words)
+        assert code == 1
+        assert why in told
