@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from core.ids import Tenant
-from core.incidents import Incident, Phase
+from core.incidents import Incident
 from core.messages.blocks import Block, Button, Message, actions, context, divider, header, section
-from core.messages.states import HAWKBIT, MOODS, PHASES, SEVERITIES
+from core.messages.states import HAWKBIT, MOODS, look_of
 from core.messages.text import ago, at, count, literal, mono
 from core.messages.views import RUN_FORM, View, fitted
 from core.rollouts.facts import RolloutFacts
@@ -94,12 +94,9 @@ def _incidents(incidents: Sequence[Incident]) -> list[Block]:
 def _incident(one: Incident) -> str:
     devices = len({member.originator_id for member in one.active})
     which = mono(one.newest.shown_as, 80) if devices <= 1 else count(devices, "device")
-    state = f", {PHASES[Phase.ACKNOWLEDGED]}" if one.phase is Phase.ACKNOWLEDGED else ""
     opened = datetime.fromtimestamp(one.opened_ms / 1000, UTC)
-    return (
-        f"{SEVERITIES[one.severity]} *{which}* {literal(one.type, 80)}, {literal(one.tenant, 60)}, "
-        f"{ago(opened)}{state} {mono(one.id, 40)}"
-    )
+    thing = look_of(one).over(f"*{which}* {literal(one.type, 80)}")
+    return f"{thing}, {literal(one.tenant, 60)}, {ago(opened)} {mono(one.id, 40)}"
 
 
 def _rollouts(view: HomeView) -> list[Block]:
@@ -116,7 +113,6 @@ def _rollout(one: RolloutShown) -> str:
     facts, progress = one.facts, one.progress
     name = f"*{literal(facts.name, 100)}*"
     if progress is None:
-        return f"{HAWKBIT[facts.status]} {facts.counts.finished} of {facts.total} claimed by hawkBit, {name}"
+        return HAWKBIT[facts.status].over(f"{facts.counts.finished} of {facts.total} claimed by hawkBit, {name}")
     verified, errors = sum(bar.verified for bar in progress.bars), sum(bar.errors for bar in progress.bars)
-    said = f"{MOODS[progress.mood]} {verified} of {facts.total} verified, {name}"
-    return f"{said}, {count(errors, 'error')}"
+    return MOODS[progress.mood].over(f"{verified} of {facts.total} verified, {name}, {count(errors, 'error')}")
