@@ -36,7 +36,10 @@ BIN = Path(sys.executable).parent
 NOT_RUN = {
     "make setup": "sets up a venv from the package index; `make test` itself has done it",
     ". .venv/bin/activate": "the tests run in that venv",
-    "make run": "`tests/unit/sandbox` and the scenarios run it",
+    "make run": "sets up as `make setup` does, then `cdm run`, which docs/scenarios.md has",
+    "make test": "runs this",
+    "cdm run --scenario bad-bundle": "a minute long; tests/scenario/test_scenarios.py plays it on the real bot",
+    "cdm run --scenario mine.yaml": "nobody has written it; tests/unit/sandbox reads files of one's own",
     "kcadm.sh config credentials": "needs a real Keycloak; tests/docs/test_recipes.py has one where there is Java",
     "deploy/recipes/keycloak-client.sh": "as above",
     "sudo ": "changes the relay's machine; the sshd settings are checked in tests/docs/test_recipes.py",
@@ -45,6 +48,9 @@ NOT_RUN = {
 """Commands that are not run here, by how they begin, and why."""
 
 A = TENANTS[0]
+_OUTSIDE = "env -u CDM_SLACK__API_URL -u CDM_SERVER__PORT"
+"""A sandbox of its own must not be told of the one that stands in here."""
+_HIDDEN = re.compile(r"^(    )?(\$ )?(cdm|make|curl|docker-compose|pytest|\.venv/bin/\w+) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,8 @@ class Desk:
             "NO_PROXY": "127.0.0.1",
             "CDM_SLACK__API_URL": f"{self.world.url('slack')}/api/",
             "CDM_SERVER__PORT": str(self.world.bot_port),
+            "THINGSBOARD": self.world.url("thingsboard"),
+            "DEVICE_ACCESS_TOKEN": f"token-{A.device(1)}",
         }
 
     def in_place(self, text: str) -> str:
@@ -113,6 +121,7 @@ class Desk:
             ("https://hawkbit.example.com", self.world.url("hawkbit")),
             ("https://thingsboard.example.com", self.world.url("thingsboard")),
             ("--start-after 30", "--start-after 0"),
+            ("cdm run --scenario none", f"{_OUTSIDE} cdm run --config none.yaml --no-page --for 2 --scenario none"),
         ):
             text = text.replace(shown, meant)
         return text
@@ -253,6 +262,13 @@ def test_every_command_works_as_it_stands_there(document: Path, request: pytest.
             failed.append(f"{command}\n    exit {code}: {said[-1500:]}")
     shell.close()
     assert not failed, "\n".join(failed)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_no_command_stands_where_it_would_not_be_found(document: Path) -> None:
+    found = {command.line for command in commands_of(document)}
+    lines = enumerate(document.read_text().splitlines(), 1)
+    assert [line for number, line in lines if _HIDDEN.match(line) and number not in found] == []
 
 
 def test_each_document_with_commands_is_looked_at() -> None:
