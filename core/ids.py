@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NewType
+from typing import NewType, TypeAlias
 
 Stack = NewType("Stack", str)
 Tenant = NewType("Tenant", str)
@@ -26,3 +26,17 @@ class SlackUser:
 
     def __str__(self) -> str:
         return f"{self.team}/{self.user}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CliUser:
+    """Somebody at the command line who has just proven to be this Keycloak account. No Slack user stands behind it."""
+
+    subject: Subject
+
+    def __str__(self) -> str:
+        return f"cli/{self.subject}"
+
+
+Caller: TypeAlias = SlackUser | CliUser
+"""Who asks for something, before it is known what they may do."""

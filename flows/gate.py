@@ -27,7 +27,7 @@ from core.access import (
 )
 from core.access_path import linked_in_words, standing
 from core.errors import OutsideError
-from core.ids import SlackUser, Subject, Tenant
+from core.ids import Caller, CliUser, SlackUser, Subject, Tenant
 from core.members import Outsider, outsider
 from core.messages.answers import in_words
 from core.messages.text import literal
@@ -60,7 +60,7 @@ class Linked(Protocol):
 class Person:
     """A person whose right was just read. `read_at` is the age of that answer, for the audit line."""
 
-    slack: SlackUser
+    caller: Caller
     subject: Subject
     username: str
     read_at: datetime
@@ -137,7 +137,7 @@ class Gate:
             text = f"{_OUTSIDE[found]} Only full members of the workspace can use this bot. Nothing was done."
             raise await self._denied(user, "request", asked, found.value, text, noted=noted)
 
-    async def require(self, user: SlackUser, action: Action, tenants: frozenset[Tenant], object: str) -> Person:
+    async def require(self, user: Caller, action: Action, tenants: frozenset[Tenant], object: str) -> Person:
         """The person, if they may do `action` in every one of `tenants` now. Raises Denied, and writes that down."""
         try:
             authority = await self._live(user, action, object)
@@ -158,7 +158,7 @@ class Gate:
             raise await self._denied(user, action, object, access.reason.value, text, authority.subject)
         return Person(user, authority.subject, authority.username, authority.read_at)
 
-    async def viewer(self, user: SlackUser) -> tuple[Person, frozenset[Tenant]]:
+    async def viewer(self, user: Caller) -> tuple[Person, frozenset[Tenant]]:
         """The person and the tenants they may read. Keycloak away: those of the last live yes, if under 12 h old."""
         try:
             authority = await self._live(user, Action.VIEW)
@@ -177,7 +177,7 @@ class Gate:
         return Person(user, authority.subject, authority.username, authority.read_at), seen
 
     async def where(
-        self, user: SlackUser, actions: Sequence[Action], among: frozenset[Tenant] | None = None
+        self, user: Caller, actions: Sequence[Action], among: frozenset[Tenant] | None = None
     ) -> Mapping[Action, frozenset[Tenant]]:
         """In which tenants (of `among`, if given) the person may do each of `actions`, by one live answer.
 
@@ -230,18 +230,8 @@ class Gate:
         path = (linked_in_words(user, await self._links.get(user)), *standing(authority, self._rules))
         return authority, {tenant: actions for tenant, actions in able.items() if actions}, path
 
-    async def _live(self, user: SlackUser, action: Action, object: str = "", *, noted: bool = True) -> Authority:
-        if user.team != self._team:
-            text = "You are a guest from another workspace: only its own members may use the bot here."
-            raise await self._denied(user, action, object, "foreign_team", text, noted=noted)
-        link = await self._links.get(user)
-        if link is None:
-            text = (
-                "Your Slack user is not linked with a Keycloak account, so nobody can say what you may do. "
-                "Type `/cdm link` to link it."
-            )
-            raise await self._denied(user, action, object, "not_linked", text, noted=noted)
-        subject = link.subject
+    async def _live(self, user: Caller, action: Action, object: str = "", *, noted: bool = True) -> Authority:
+        subject = user.subject if isinstance(user, CliUser) else await self._linked(user, action, object, noted=noted)
         authority = await self._roles.authority(subject)
         if authority is None:
             await self._remembered.forget(user)
@@ -257,6 +247,20 @@ class Gate:
             await self._remembered.forget(user)
         return authority
 
+    async def _linked(self, user: SlackUser, action: Action, object: str, *, noted: bool) -> Subject:
+        """The account that the Slack user has proven to be. Raises Denied."""
+        if user.team != self._team:
+            text = "You are a guest from another workspace: only its own members may use the bot here."
+            raise await self._denied(user, action, object, "foreign_team", text, noted=noted)
+        link = await self._links.get(user)
+        if link is None:
+            text = (
+                "Your Slack user is not linked with a Keycloak account, so nobody can say what you may do. "
+                "Type `/cdm link` to link it."
+            )
+            raise await self._denied(user, action, object, "not_linked", text, noted=noted)
+        return link.subject
+
     def _where(self, action: Action, authority: Authority) -> frozenset[Tenant]:
         return frozenset(
             t
@@ -264,9 +268,7 @@ class Gate:
             if decide_access(action, frozenset({t}), authority, self._rules).verdict is Verdict.ALLOW
         )
 
-    async def _from_memory(
-        self, user: SlackUser, tenants: frozenset[Tenant], object: str, error: OutsideError
-    ) -> Person:
+    async def _from_memory(self, user: Caller, tenants: frozenset[Tenant], object: str, error: OutsideError) -> Person:
         yes = await self._remembered.get(user)
         if yes is None or not tenants or not tenants <= yes.hold:
             text = (
@@ -313,9 +315,7 @@ class Gate:
         others = [literal(name, 80) for name in dict.fromkeys(names) if name != authority.username]
         return f" Who can help: {', '.join(others[:10])}." if others else ""
 
-    async def _nowhere(
-        self, user: SlackUser, action: Action, tenants: frozenset[Tenant], authority: Authority
-    ) -> Denied:
+    async def _nowhere(self, user: Caller, action: Action, tenants: frozenset[Tenant], authority: Authority) -> Denied:
         wanted = tenants or self.tenants
         access = decide_access(action, wanted, authority, self._rules)
         text = await self._why_not(action, wanted, access, authority)
@@ -323,7 +323,7 @@ class Gate:
 
     async def _denied(
         self,
-        user: SlackUser,
+        user: Caller,
         action: str,
         object: str,
         reason: str,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from core.access import Action, Authority, Link
 from core.errors import NotFound, Refused
-from core.ids import SlackUser, Tenant
+from core.ids import Caller, SlackUser, Tenant
 from core.messages.blocks import Message
 from core.messages.links import LinkLine, links_message, revoked_message, unlinked_message
 from core.messages.text import plain
@@ -51,7 +51,7 @@ class LinkDesk:
         await self._end(user, link, link.subject, {"name": link.username})
         return unlinked_message(link)
 
-    async def listed(self, user: SlackUser) -> Message:
+    async def listed(self, user: Caller) -> Message:
         """The links of the people of the admin's tenants, newest first. Raises Denied or OutsideError."""
         mine = await self._mine(user)
         links = (await self._links.book()).links
@@ -60,7 +60,7 @@ class LinkDesk:
         lines = [LinkLine(r.user, r.link, _standing(r)) for r in readings if self._is_of(r, mine)]
         return links_message(lines, len(links) - len(newest))
 
-    async def revoke(self, user: SlackUser, person: str) -> Message:
+    async def revoke(self, user: Caller, person: str) -> Message:
         """End the link of `person`: a Slack user id or a Keycloak user name. Needs the right in every tenant of that
         person. Raises Denied, NotFound, Refused or OutsideError; then nothing was ended."""
         mine = await self._mine(user)
@@ -78,7 +78,7 @@ class LinkDesk:
         await self._end(found.user, found.link, by.subject, {"name": by.username, "subject": found.link.subject})
         return revoked_message(found.user, found.link)
 
-    async def _mine(self, user: SlackUser) -> frozenset[Tenant]:
+    async def _mine(self, user: Caller) -> frozenset[Tenant]:
         return (await self._gate.where(user, (Action.LINK_OTHERS,)))[Action.LINK_OTHERS]
 
     def _is_of(self, reading: _Reading, tenants: frozenset[Tenant]) -> bool:

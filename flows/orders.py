@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from core.access import Action
 from core.errors import NotFound, OutsideError, Refused
-from core.ids import RolloutId, SlackUser, Stack, Tenant
+from core.ids import Caller, RolloutId, Stack, Tenant
 from core.messages.text import plain
 from core.rollouts.actors import person
 from core.rollouts.facts import RolloutFacts
@@ -85,7 +85,7 @@ class RolloutOrders:
         return await self._records.record(stack, rollout)
 
     async def order(
-        self, user: SlackUser, verb: Verb, stack_name: str, rollout: RolloutId, group_index: int | None
+        self, user: Caller, verb: Verb, stack_name: str, rollout: RolloutId, group_index: int | None
     ) -> str:
         """Carry out an order; what happened, in words. Raises Denied or OutsideError where nothing was begun.
 

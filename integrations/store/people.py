@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import orjson
 
 from core.access import Link
-from core.ids import SlackUser, Subject, Tenant
+from core.ids import Caller, SlackUser, Subject, Tenant
 from core.ports import Clock
 from integrations.store.connection import Store
 from integrations.store.families import HOUR, Family
@@ -43,7 +43,7 @@ class RememberedYes:
         self._store = store
         self._clock = clock
 
-    async def put(self, user: SlackUser, yes: Yes) -> None:
+    async def put(self, user: Caller, yes: Yes) -> None:
         document = {
             "subject": yes.subject,
             "username": yes.username,
@@ -53,7 +53,7 @@ class RememberedYes:
         }
         await self._store.set(f"cdm:yes:{user}", orjson.dumps(document), ex=int(REMEMBERED.total_seconds()))
 
-    async def get(self, user: SlackUser) -> Yes | None:
+    async def get(self, user: Caller) -> Yes | None:
         raw = await self._store.get(f"cdm:yes:{user}")
         if raw is None:
             return None
@@ -67,7 +67,7 @@ class RememberedYes:
         )
         return yes if self._clock.now() - yes.at < REMEMBERED else None
 
-    async def forget(self, user: SlackUser) -> None:
+    async def forget(self, user: Caller) -> None:
         await self._store.delete(f"cdm:yes:{user}")
 
 
