@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from bot.settings import Settings, StackSection, TenantSection
-from core.access import AccessRules, Role, RoleScope
+from core.access import AccessRules, Action, Role, RoleScope
+from core.approvals import Rule
 from core.ids import Channel, Stack, Tenant
 from core.ports import Clock
 from core.rollouts.policy import PromotionPolicy, ReadingKeys
@@ -85,6 +86,14 @@ def access_rules(settings: Settings) -> AccessRules:
             Role.PLATFORM_ADMIN: access.platform_admin,
         },
     )
+
+
+def approval_rules(settings: Settings) -> dict[Action, Rule]:
+    """Only what the settings name; everything else is by the table alone."""
+    return {
+        Action(name): Rule(**{**given.model_dump(), "least": Role(given.least)})
+        for name, given in settings.approvals.items()
+    }
 
 
 def promotion_policy(settings: Settings, section: StackSection) -> PromotionPolicy:

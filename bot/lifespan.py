@@ -158,6 +158,7 @@ def _ticker(settings: Settings, parts: Parts, clock: Clock) -> Ticker:
         ticker.every(polls[name], f"rollouts:{name}", watch.tick)
     ticker.every(settings.timing.reconcile_s, "reconcile", parts.reconciler.tick)
     ticker.every(10, "replica", parts.replicas.beat)
+    ticker.every(2, "approvals", parts.carrying.tick)
     ticker.every(60, "audit_anchor", parts.anchors.tick)
     return ticker
 

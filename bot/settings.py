@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.secrets import Secret
+from core.access import APPROVABLE
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
 ChannelId = Annotated[str, StringConstraints(pattern=r"^[CG][A-Z0-9]{2,20}$")]
@@ -84,6 +85,21 @@ class Keycloak(Section):
     client_id: str = "cdm-bot"
     client_secret: Secret
     timeout_s: Seconds = 2.0
+    step_up_acr: str = Field(
+        "", description="The level (acr) that the realm's step-up flow gives, where it has one: asked for and checked"
+    )
+
+
+class ApprovalSection(Section):
+    """What one action needs beyond the table of who may do what. Times in seconds."""
+
+    quorum: int = Field(1, ge=1, le=5, description="So many others must agree")
+    least: Literal["admin", "platform_admin"] = Field("admin", description="Who counts as one of them")
+    always: bool = Field(False, description="A second person also where an admin may act alone")
+    fresh_login: bool = Field(False, description="Who agrees, or acts alone, logs in anew first")
+    break_glass: bool = Field(False, description="An admin may act alone with a reason; another signs afterwards")
+    lasts_s: Seconds = 4 * 3600.0
+    remind_s: Seconds = 1800.0
 
 
 class Access(Section):
@@ -227,6 +243,9 @@ class Settings(BaseSettings):
     access: Access = Access()
     stacks: list[StackSection] = Field(min_length=1)
     promotion: Promotion = Promotion()
+    approvals: dict[str, ApprovalSection] = Field(
+        default_factory=dict, description="By action (stop, continue_failed, …): what it needs beyond the table"
+    )
     timing: Timing = Timing()
     runbooks_dir: Path | None = None
     links: dict[str, str] = Field(
@@ -247,6 +266,11 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"promotion.agree_s ({self.promotion.agree_s}) must exceed hawkbit.cache_age_s of stack "
                     f"{stack.name}, or two agreeing reads may be one cached one"
+                )
+        for action in self.approvals:
+            if action not in APPROVABLE:
+                raise ValueError(
+                    f"approvals.{action}: there is nothing to approve; choose from {', '.join(APPROVABLE)}"
                 )
         if self.promotion.enabled and not self.promotion.owners:
             raise ValueError(

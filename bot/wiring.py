@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.adapters import Adapters, access_rules
+from bot.adapters import Adapters, access_rules, approval_rules
 from bot.audit_keys import keyring
 from bot.health import Readiness
 from bot.health import build_router as health_router
@@ -21,6 +21,11 @@ from core.ids import Channel, Stack, Tenant
 from core.ports import Clock
 from flows.alarms import AlarmFold
 from flows.anchors import AuditAnchors
+from flows.approvals.book import ApprovalBook
+from flows.approvals.carrying import Carrying
+from flows.approvals.desk import Approvals
+from flows.approvals.login import PREFIX as FRESH
+from flows.approvals.login import FreshLogin
 from flows.gate import Gate
 from flows.incident_desk import IncidentDesk
 from flows.incidents import IncidentActs
@@ -30,6 +35,7 @@ from flows.orders import RolloutOrders
 from flows.outbox import OutboxWorker
 from flows.outbox_calls import Exits
 from flows.reconcile import Reconciler
+from flows.rollouts.acts import RolloutActs
 from flows.rollouts.brakes import Brakes
 from flows.rollouts.ledger import Ledger
 from flows.rollouts.promote import Promoter
@@ -37,9 +43,12 @@ from flows.rollouts.settle import Settler
 from flows.rollouts.watch import RolloutWatch
 from flows.run_form import RunOffers
 from flows.runs import Runs
+from flows.trips import Trips
 from flows.world import World
+from handlers.link.confirm import Confirming
 from handlers.link.router import build_router as link_router
 from handlers.slack.answers import Answers
+from handlers.slack.approvals import ApprovalDesk
 from handlers.slack.clicks import Clicks
 from handlers.slack.commands import Commands
 from handlers.slack.desk import SlackDesk
@@ -47,10 +56,12 @@ from handlers.slack.home import HomeDesk, HomeDoor
 from handlers.slack.inbound import build_app as build_slack
 from handlers.slack.inbound import build_router as slack_router
 from handlers.slack.keep import Keeper
+from handlers.slack.reasons import ReasonDoor
 from handlers.slack.run_form import FormDesk
 from handlers.slack.views import FormDoor
 from handlers.slack.work import WorkLoop
 from handlers.webhooks.thingsboard import ThingsBoardWebhook
+from integrations.store.approvals import ApprovalStore
 from integrations.store.audit import AuditLog
 from integrations.store.connection import Store
 from integrations.store.incidents import Incidents
@@ -80,6 +91,8 @@ class Parts:
     work: WorkLoop
     webhook: ThingsBoardWebhook
     linking: Linking
+    confirming: Confirming
+    carrying: Carrying
     replicas: Replicas
     slack: AsyncApp
 
@@ -104,7 +117,28 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
     ledger = Ledger(records, leases, audit, outbox, clock)
     settler = Settler(ledger)
     promoter, brakes = Promoter(adapters.sites, ledger, settler), Brakes(adapters.sites, ledger)
-    orders = RolloutOrders(world=world, gate=gate, promoter=promoter, brakes=brakes, records=records)
+    acts = RolloutActs(world=world, sites=adapters.sites, ledger=ledger, promoter=promoter, brakes=brakes)
+    rules = approval_rules(settings)
+    orders = RolloutOrders(world=world, gate=gate, acts=acts, records=records, rules=rules)
+    states, public_url = LinkStates(store), settings.server.public_url
+    fresh = FreshLogin(
+        trips=Trips(prefix=FRESH, states=states, login=adapters.login, public_url=public_url),
+        audit=audit,
+        clock=clock,
+        public_url=public_url,
+        acr=settings.keycloak.step_up_acr,
+    )
+    book = ApprovalBook(
+        store=ApprovalStore(store),
+        leases=leases,
+        audit=audit,
+        outbox=outbox,
+        clock=clock,
+        admins=Channel(settings.slack.admin_channel),
+    )
+    carrying = Carrying(gate=gate, acts=acts, book=book, clock=clock)
+    approvals = Approvals(gate=gate, acts=acts, book=book, carrying=carrying, fresh=fresh, rules=rules, clock=clock)
+    approval_desk = ApprovalDesk(gate=gate, orders=orders, acts=acts, approvals=approvals)
     desk = IncidentDesk(
         world=world,
         gate=gate,
@@ -113,14 +147,14 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
     )
     runs = Runs(world=world, gate=gate, catalog=catalog, leases=leases, audit=audit, outbox=outbox, clock=clock)
     linking = Linking(
-        states=LinkStates(store),
+        states=states,
         links=links,
         login=adapters.login,
         audit=audit,
         members=adapters.posts,
         team=settings.slack.team,
         clock=clock,
-        public_url=settings.server.public_url,
+        public_url=public_url,
     )
     views, queue = adapters.posts, WorkQueue(store, leases.holder)
     answers, keeper = Answers(outbox=outbox, views=views, clock=clock), Keeper(queue, clock)
@@ -139,6 +173,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         incidents=desk,
         runs=runs,
         forms=forms,
+        approvals=approval_desk,
         catalog=catalog,
         linking=linking,
         linked=LinkDesk(gate=gate, links=links, roles=adapters.roles, audit=audit, remembered=remembered),
@@ -149,8 +184,9 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         desk=SlackDesk(
             gate=gate,
             commands=commands,
-            clicks=Clicks(orders=orders, incidents=desk, runs=runs, forms=forms),
+            clicks=Clicks(approvals=approval_desk, incidents=desk, runs=runs, forms=forms),
             forms=forms,
+            approvals=approval_desk,
             homes=HomeDesk(gate=gate, incidents=desk, orders=orders, views=views, answers=answers, clock=clock),
             answers=answers,
         ),
@@ -198,12 +234,15 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         work=work,
         webhook=ThingsBoardWebhook(intake, clock, WebhookSecrets(settings, clock)),
         linking=linking,
+        confirming=Confirming(fresh, approvals),
+        carrying=carrying,
         replicas=Replicas(store, leases.holder),
         slack=build_slack(
             client=client,
             token=token,
             keeper=keeper,
             forms=FormDoor(views=views, keeper=keeper, catalog=catalog),
+            reasons=ReasonDoor(views=views, keeper=keeper),
             homes=HomeDoor(keeper=keeper, answers=answers, clock=clock),
         ),
     )
@@ -213,7 +252,7 @@ def build_http(settings: Settings, parts: Parts, readiness: Readiness) -> FastAP
     """Health, linking and, in HTTP mode, Slack. The webhook stands in front of it (`in_front_of`)."""
     http = FastAPI(title="CDM ChatOps", docs_url=None, redoc_url=None, openapi_url=None)
     http.include_router(health_router(readiness))
-    http.include_router(link_router(parts.linking, public_url=settings.server.public_url))
+    http.include_router(link_router(parts.linking, public_url=settings.server.public_url, confirming=parts.confirming))
     secret = settings.slack.signing_secret
     if settings.slack.mode == "http" and secret is not None:
         http.include_router(slack_router(parts.slack, secret.read))

@@ -172,6 +172,11 @@ TABLE: Mapping[Action, Row] = MappingProxyType(
     }
 )
 
+APPROVABLE: tuple[Action, ...] = tuple(
+    action for action, row in TABLE.items() if Cell.REQUEST in (row.viewer, row.operator, row.admin)
+)
+"""What some may only ask for, and others approve."""
+
 _RANK = (Cell.NO, Cell.REQUEST, Cell.PEER, Cell.CAPPED, Cell.YES)
 
 
@@ -230,6 +235,7 @@ class Access:
     """`missing_role` is the realm's name of the least role that would do, `lacking` the tenants it is missing in.
 
     `capped`: allowed up to the cap on the number of devices only. `fresh_login`: the person must log in anew first.
+    `peer`: needs a second person, and could be that person for another one.
     """
 
     verdict: Verdict
@@ -238,6 +244,7 @@ class Access:
     lacking: frozenset[Tenant] = frozenset()
     capped: bool = False
     fresh_login: bool = False
+    peer: bool = False
 
 
 def decide_access(action: Action, tenants: frozenset[Tenant], authority: Authority, rules: AccessRules) -> Access:
@@ -251,7 +258,7 @@ def decide_access(action: Action, tenants: frozenset[Tenant], authority: Authori
     if weakest is Cell.NO:
         return _refuse(row, {*Cell} - {Cell.NO}, cells, authority, rules)
     if weakest in (Cell.REQUEST, Cell.PEER):
-        return Access(Verdict.NEEDS_SECOND_PERSON, AccessReason.SECOND_PERSON)
+        return Access(Verdict.NEEDS_SECOND_PERSON, AccessReason.SECOND_PERSON, peer=weakest is Cell.PEER)
     return Access(Verdict.ALLOW, AccessReason.GRANTED, capped=weakest is Cell.CAPPED)
 
 
@@ -261,10 +268,13 @@ def decide_approval(
     requester: Subject,
     authority: Authority,
     rules: AccessRules,
+    least: Role = Role.ADMIN,
 ) -> Access:
-    """May this person approve what `requester` asked for? Never the same subject, and the right in every tenant."""
+    """May this person approve what `requester` asked for? Never the same subject, and the right in every tenant.
+
+    `least`: PLATFORM_ADMIN where the policy lets only those approve."""
     row = TABLE[action]
-    if Cell.REQUEST not in (row.viewer, row.operator, row.admin):
+    if action not in APPROVABLE:
         return Access(Verdict.REFUSE, AccessReason.NOTHING_TO_APPROVE)
     refused = _unfit(authority, tenants, row, rules)
     if refused is not None:
@@ -275,6 +285,8 @@ def decide_approval(
     enough = {Cell.PEER, Cell.YES}
     if not enough.issuperset(cells.values()):
         return _refuse(row, enough, cells, authority, rules)
+    if least is Role.PLATFORM_ADMIN and not _has_realm_role(Role.PLATFORM_ADMIN, authority, rules):
+        return Access(Verdict.REFUSE, AccessReason.ROLE_MISSING, rules.role_names[Role.PLATFORM_ADMIN], tenants)
     return Access(Verdict.ALLOW, AccessReason.GRANTED, fresh_login=Cell.PEER in cells.values())
 
 

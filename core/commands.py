@@ -26,12 +26,12 @@ class Form:
     @property
     def rest(self) -> bool:
         """True where the last argument takes any number of words (`[name=value…]`)."""
-        return bool(self.arguments) and "…" in self.arguments[-1]
+        return bool(self.arguments) and self.arguments[-1] == "[name=value…]"
 
     @property
     def spaced(self) -> bool:
-        """True where the last argument is a name that may hold spaces, as those of rollouts do."""
-        return bool(self.arguments) and self.arguments[-1] in ("<name>", "[name]")
+        """True where the last argument may hold spaces: a rollout's name, or a reason."""
+        return bool(self.arguments) and self.arguments[-1] in ("<name>", "[name]", "<reason…>")
 
 
 FORMS: tuple[Form, ...] = (
@@ -46,6 +46,12 @@ FORMS: tuple[Form, ...] = (
     Form("rollout hold", ("rollout", "hold"), ("<name>",), "block promotion by the bot; changes nothing in hawkBit"),
     Form("rollout unhold", ("rollout", "unhold"), ("<name>",), "lift the hold"),
     Form("rollout stop", ("rollout", "stop"), ("<name>",), "end it for good (admin)"),
+    Form("rollout continue", ("rollout", "continue"), ("<name>",), "start the next group past failed gates (approval)"),
+    Form("ask", ("ask",), ("<order>", "<rollout>", "<reason…>"), "ask for approval: order is stop or continue"),
+    Form("approvals", ("approvals",), (), "requests that wait for you, and your own"),
+    Form("approve", ("approve",), ("<id>",), "agree to a request"),
+    Form("deny", ("deny",), ("<id>", "<reason…>"), "refuse a request"),
+    Form("withdraw", ("withdraw",), ("<id>",), "take your own request back"),
     Form("run", ("run",), ("[runbook]", "[device]", "[name=value…]"), "run a runbook; what is left out, a form asks"),
     Form("runbooks", ("runbooks",), (), "the runbooks there are"),
     Form("whoami", ("whoami",), (), "who you are to the bot, and what you may do"),

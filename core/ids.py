@@ -14,6 +14,7 @@ AlarmId = NewType("AlarmId", str)
 IncidentId = NewType("IncidentId", str)
 Subject = NewType("Subject", str)
 """A Keycloak user id (`sub`). Approver and requester are compared on this, never on a name."""
+ApprovalId = NewType("ApprovalId", str)
 Channel = NewType("Channel", str)
 
 
@@ -40,3 +41,9 @@ class CliUser:
 
 Caller: TypeAlias = SlackUser | CliUser
 """Who asks for something, before it is known what they may do."""
+
+
+def caller_of(text: str) -> Caller:
+    """The caller that was written down as `str(caller)`."""
+    where, _, name = text.partition("/")
+    return CliUser(Subject(name)) if where == "cli" else SlackUser(where, name)

@@ -11,17 +11,17 @@ import structlog
 from prometheus_client import Counter
 
 from core.access import (
-    TABLE,
+    APPROVABLE,
     Access,
     AccessReason,
     AccessRules,
     Action,
     Authority,
-    Cell,
     Link,
     Role,
     Verdict,
     decide_access,
+    decide_approval,
     roles_in,
     tenants_of,
 )
@@ -29,9 +29,9 @@ from core.access_path import linked_in_words, standing
 from core.errors import OutsideError
 from core.ids import Caller, CliUser, SlackUser, Subject, Tenant
 from core.members import Outsider, outsider
-from core.messages.answers import in_words
 from core.messages.text import literal
 from core.ports import Clock, Members, Roles
+from flows.refusals import Refusals
 from integrations.store.audit import AuditLog
 from integrations.store.people import RememberedYes, Yes
 
@@ -69,11 +69,13 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Who a person is now: by tenant the realm's names of their roles that count there, and where they may do what."""
+    """Who a person is now: by tenant the realm's names of their roles that count there, where they may do what, and
+    where they may approve what others ask for."""
 
     authority: Authority
     roles: Mapping[Tenant, Sequence[str]]
     able: Mapping[Action, frozenset[Tenant]]
+    approves: Mapping[Action, frozenset[Tenant]]
 
 
 class Denied(Exception):
@@ -83,6 +85,17 @@ class Denied(Exception):
         super().__init__(text)
         self.reason = reason
         self.text = text
+
+
+class SecondPerson(Denied):
+    """Not alone: `person` may ask for `action`, and others approve. `peer`: they could approve it for somebody else,
+    and so may break the glass where policy allows that."""
+
+    def __init__(self, person: Person, action: Action, text: str, *, peer: bool) -> None:
+        super().__init__(AccessReason.SECOND_PERSON.value, text)
+        self.person = person
+        self.action = action
+        self.peer = peer
 
 
 class Gate:
@@ -107,6 +120,7 @@ class Gate:
         self._members = members
         self._members_away = False
         self._rules = rules
+        self._refusals = Refusals(roles, rules)
         self._audit = audit
         self._remembered = remembered
         self._clock = clock
@@ -138,25 +152,71 @@ class Gate:
             raise await self._denied(user, "request", asked, found.value, text, noted=noted)
 
     async def require(self, user: Caller, action: Action, tenants: frozenset[Tenant], object: str) -> Person:
-        """The person, if they may do `action` in every one of `tenants` now. Raises Denied, and writes that down."""
+        """The person, if they may do `action` in every one of `tenants` now. Raises Denied, and writes that down;
+        SecondPerson, where they may ask for it."""
         try:
             authority = await self._live(user, action, object)
         except OutsideError as error:
             if action is Action.HOLD:
                 return await self._from_memory(user, tenants, object, error)
-            raise await self._denied(
-                user,
-                action,
-                object,
-                "keycloak_away",
-                f"Nothing was done, because your rights cannot be checked. {_why(error)} "
-                "Until it answers again people can only look and Hold; automatic brakes go on working.",
-            ) from error
+            raise await self._unchecked(user, action, tenants, object, error) from error
         access = decide_access(action, tenants, authority, self._rules)
+        person = Person(user, authority.subject, authority.username, authority.read_at)
+        if access.verdict is Verdict.NEEDS_SECOND_PERSON:
+            text = await self._refusals.why_not(action, tenants, access, authority)
+            raise SecondPerson(person, action, text, peer=access.peer)
         if access.verdict is not Verdict.ALLOW:
-            text = await self._why_not(action, tenants, access, authority)
-            raise await self._denied(user, action, object, access.reason.value, text, authority.subject)
-        return Person(user, authority.subject, authority.username, authority.read_at)
+            raise await self._refused(user, action, tenants, object, access, authority)
+        return person
+
+    async def requester(self, user: Caller, action: Action, tenants: frozenset[Tenant], object: str) -> Person:
+        """The person, if they may ask for `action` now, or even do it alone. Raises Denied."""
+        try:
+            return await self.require(user, action, tenants, object)
+        except SecondPerson as second:
+            return second.person
+
+    async def approver(
+        self,
+        user: Caller,
+        action: Action,
+        tenants: frozenset[Tenant],
+        object: str,
+        requester: Subject,
+        least: Role,
+    ) -> tuple[Person, bool]:
+        """The person, if they may approve now what `requester` asked for, and whether the table wants a fresh login of
+        them. Raises Denied, and writes that down."""
+        try:
+            authority = await self._live(user, action, object)
+        except OutsideError as error:
+            raise await self._unchecked(user, action, tenants, object, error) from error
+        access = decide_approval(action, tenants, requester, authority, self._rules, least)
+        if access.verdict is not Verdict.ALLOW:
+            raise await self._refused(user, action, tenants, object, access, authority)
+        return Person(user, authority.subject, authority.username, authority.read_at), access.fresh_login
+
+    async def _unchecked(
+        self, user: Caller, action: Action, tenants: frozenset[Tenant], object: str, error: OutsideError
+    ) -> Denied:
+        text = (
+            f"Nothing was done, because your rights cannot be checked. {_why(error)} "
+            "Until it answers again people can only look and Hold; automatic brakes go on working."
+        )
+        return await self._denied(user, action, object, "keycloak_away", text, tenants=tenants)
+
+    async def _refused(
+        self,
+        user: Caller,
+        action: Action,
+        tenants: frozenset[Tenant],
+        object: str,
+        access: Access,
+        authority: Authority,
+    ) -> Denied:
+        text = await self._refusals.why_not(action, tenants, access, authority)
+        reason = access.reason.value
+        return await self._denied(user, action, object, reason, text, authority.subject, tenants=tenants)
 
     async def viewer(self, user: Caller) -> tuple[Person, frozenset[Tenant]]:
         """The person and the tenants they may read. Keycloak away: those of the last live yes, if under 12 h old."""
@@ -195,7 +255,7 @@ class Gate:
             raise await self._nowhere(user, actions[0], among or tenants_of(authority, self._rules), authority)
         return able
 
-    async def profile(self, user: SlackUser) -> Profile:
+    async def profile(self, user: Caller) -> Profile:
         """Who the person is, for their own eyes: nothing is asked for, so no refusal is written down.
 
         Raises Denied where nobody can say who they are, or the OutsideError of Keycloak.
@@ -203,14 +263,17 @@ class Gate:
         authority = await self._live(user, Action.VIEW, noted=False)
         access = decide_access(Action.VIEW, self.tenants, authority, self._rules)
         if access.reason in (AccessReason.DISABLED, AccessReason.EMAIL_UNVERIFIED):
-            raise Denied(access.reason.value, await self._why_not(Action.VIEW, self.tenants, access, authority))
+            raise Denied(
+                access.reason.value, await self._refusals.why_not(Action.VIEW, self.tenants, access, authority)
+            )
         held = {tenant: roles_in(tenant, authority, self._rules) for tenant in sorted(self.tenants)}
         roles = {
             tenant: [self._rules.role_names[role] for role in Role if role in found]
             for tenant, found in held.items()
             if found
         }
-        return Profile(authority, roles, {action: self._where(action, authority) for action in Action})
+        able = {action: self._where(action, authority) for action in Action}
+        return Profile(authority, roles, able, {action: self._approves(action, authority) for action in APPROVABLE})
 
     def member_of(self, authority: Authority) -> frozenset[Tenant]:
         """The tenants the person belongs to, in whatever role."""
@@ -268,6 +331,14 @@ class Gate:
             if decide_access(action, frozenset({t}), authority, self._rules).verdict is Verdict.ALLOW
         )
 
+    def _approves(self, action: Action, authority: Authority) -> frozenset[Tenant]:
+        nobody = Subject("")
+        return frozenset(
+            t
+            for t in self.tenants
+            if decide_approval(action, frozenset({t}), nobody, authority, self._rules).verdict is Verdict.ALLOW
+        )
+
     async def _from_memory(self, user: Caller, tenants: frozenset[Tenant], object: str, error: OutsideError) -> Person:
         yes = await self._remembered.get(user)
         if yes is None or not tenants or not tenants <= yes.hold:
@@ -275,51 +346,13 @@ class Gate:
                 f"Nothing was done, because your rights cannot be checked. {_why(error)} Hold is open to those whose "
                 "rights were confirmed within the last 12 hours; yours were not."
             )
-            raise await self._denied(user, Action.HOLD, object, "keycloak_away", text) from error
+            raise await self._denied(user, Action.HOLD, object, "keycloak_away", text, tenants=tenants) from error
         return Person(user, yes.subject, yes.username, yes.at, remembered=True)
-
-    async def _why_not(self, action: Action, tenants: frozenset[Tenant], access: Access, authority: Authority) -> str:
-        what = f"*{in_words(action).capitalize()}*"
-        match access.reason:
-            case AccessReason.DISABLED:
-                return "Your Keycloak account is disabled. Ask an administrator."
-            case AccessReason.EMAIL_UNVERIFIED:
-                return "Your e-mail address is not verified in Keycloak. Verify it there, then try again."
-            case AccessReason.SECOND_PERSON:
-                text = f"{what} needs a second person's approval, which is not available yet. Nothing was done."
-                alone = _least_alone(action)
-                if alone is None:
-                    return text
-                text += f" With the role `{self._rules.role_names[alone]}` it can be done alone."
-                return text + await self._helpers(tenants, authority)
-            case AccessReason.NO_TENANT | AccessReason.UNKNOWN_TENANT:
-                return (
-                    f"Nothing was done: it is not known to which tenant this belongs, so {what} would need the right "
-                    "in every tenant."
-                )
-            case _:
-                where = ", ".join(sorted(access.lacking)) or "any tenant"
-                alone = _least_alone(action)  # less would only do for a request
-                role = self._rules.role_names[alone] if alone else access.missing_role
-                text = f"{what} needs the role `{role}` in {where}; you do not have it there."
-                return text + await self._helpers(access.lacking, authority)
-
-    async def _helpers(self, tenants: frozenset[Tenant], authority: Authority) -> str:
-        """Which admins of these tenants can help, told only to members of each."""
-        names: list[str] = []
-        for tenant in sorted(tenants & tenants_of(authority, self._rules)):
-            try:
-                names += await self._roles.admins_of(self._rules.tenant_groups[tenant], limit=20)
-            except OutsideError as error:
-                log.info("admins_not_read", tenant=tenant, reason=error.reason)
-        others = [literal(name, 80) for name in dict.fromkeys(names) if name != authority.username]
-        return f" Who can help: {', '.join(others[:10])}." if others else ""
 
     async def _nowhere(self, user: Caller, action: Action, tenants: frozenset[Tenant], authority: Authority) -> Denied:
         wanted = tenants or self.tenants
         access = decide_access(action, wanted, authority, self._rules)
-        text = await self._why_not(action, wanted, access, authority)
-        return await self._denied(user, action, "", access.reason.value, text, authority.subject)
+        return await self._refused(user, action, wanted, "", access, authority)
 
     async def _denied(
         self,
@@ -330,20 +363,17 @@ class Gate:
         text: str,
         subject: Subject | None = None,
         *,
+        tenants: frozenset[Tenant] = frozenset(),
         noted: bool = True,
     ) -> Denied:
         if not noted:
             return Denied(reason, text)
         REFUSALS.labels(reason).inc()
-        await self._audit.note(subject or f"slack:{user}", f"refused:{action}", object, {"reason": reason})
+        where = {"tenants": sorted(tenants)} if tenants else {}
+        data = {"reason": reason, "caller": str(user), **where}
+        await self._audit.note(subject or f"slack:{user}", f"refused:{action}", object, data)
         log.info("access_refused", user=str(user), action=str(action), object=object, reason=reason)
         return Denied(reason, text)
-
-
-def _least_alone(action: Action) -> Role | None:
-    """The least role that may do it without anybody else, if there is one."""
-    roles = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
-    return next((role for role in roles if TABLE[action].of(role) in (Cell.CAPPED, Cell.YES)), None)
 
 
 def _why(error: OutsideError) -> str:

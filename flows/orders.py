@@ -3,51 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
+from datetime import datetime
 
 from core.access import Action
-from core.errors import NotFound, OutsideError, Refused
+from core.approvals import Order, Rule
+from core.errors import NotFound, OutsideError
 from core.ids import Caller, RolloutId, Stack, Tenant
-from core.messages.text import plain
+from core.messages.text import literal, plain
 from core.rollouts.actors import person
 from core.rollouts.facts import RolloutFacts
 from core.rollouts.records import RolloutRecord
-from flows.gate import Gate, Person
-from flows.rollouts.brakes import Brakes
-from flows.rollouts.promote import Promoter
+from flows.gate import Denied, Gate, Person, SecondPerson
+from flows.rollouts.acts import RolloutActs, Verb
 from flows.world import StackWorld, World
 from integrations.store.rollouts import RolloutStore
-
-
-class Verb(StrEnum):
-    PROMOTE = "promote"
-    RESUME = "resume"
-    PAUSE = "pause"
-    HOLD = "hold"
-    UNHOLD = "unhold"
-    STOP = "stop"
-
-
-_NEEDS: Mapping[Verb, Action] = {
-    Verb.PROMOTE: Action.PROMOTE,
-    Verb.RESUME: Action.RESUME,
-    Verb.PAUSE: Action.PAUSE,
-    Verb.HOLD: Action.HOLD,
-    Verb.UNHOLD: Action.PROMOTE,
-    Verb.STOP: Action.STOP,
-}
-"""Lifting a hold lets the scheduler promote, so it needs what promoting needs."""
 
 
 class RolloutOrders:
     """What people may ask of rollouts, and what they may see of them."""
 
-    def __init__(self, *, world: World, gate: Gate, promoter: Promoter, brakes: Brakes, records: RolloutStore) -> None:
+    def __init__(
+        self, *, world: World, gate: Gate, acts: RolloutActs, records: RolloutStore, rules: Mapping[Action, Rule]
+    ) -> None:
         self._world = world
         self._gate = gate
-        self._promoter = promoter
-        self._brakes = brakes
+        self._acts = acts
         self._records = records
+        self._rules = rules
 
     async def named(self, name: str, visible: frozenset[Tenant]) -> tuple[StackWorld, RolloutFacts]:
         """The rollout of that name that the person may see. Raises NotFound: what is not theirs does not exist; or the
@@ -87,38 +69,42 @@ class RolloutOrders:
     async def order(
         self, user: Caller, verb: Verb, stack_name: str, rollout: RolloutId, group_index: int | None
     ) -> str:
-        """Carry out an order; what happened, in words. Raises Denied or OutsideError where nothing was begun.
+        """Carry out an order; what happened, in words. Raises Denied or OutsideError where nothing was begun;
+        NeedsAnother or LoginWanted where it may be asked for, or done after a fresh login.
 
         `group_index` is the group that the person was shown; None (a typed command) means the next one as hawkBit has
         it now.
         """
-        stack = self._world.stack(stack_name)
-        tenants = await self._tenants(stack, rollout, verb)
+        order = await self._acts.order(verb, stack_name, rollout, group_index)
 
         async def allowed() -> Person:
             """Asked at the click, and again under the rollout's lease, right before anything is done."""
-            return await self._gate.require(user, _NEEDS[verb], tenants, _object(stack.name, rollout))
+            return await self._gate.require(user, order.action, order.tenants, order.object)
 
-        who = await allowed()
-        actor = person(who.subject, who.username)
-        match verb:
-            case Verb.PROMOTE | Verb.RESUME:
-                index = await self._next_group(stack, rollout) if group_index is None else group_index
-                promoted = await self._promoter.promote(stack.name, rollout, index, actor, still_allowed=allowed)
-                return promoted.text
-            case Verb.HOLD if who.remembered:
-                dark = f"Keycloak does not answer; their rights are of {who.read_at:%H:%M} UTC"
-                result = await self._brakes.hold(stack.name, rollout, actor, f"held by hand ({dark})")
-                return f"{result.text} Keycloak does not answer: done on your rights of {who.read_at:%H:%M} UTC."
-            case Verb.HOLD:
-                result = await self._brakes.hold(stack.name, rollout, actor, still_allowed=allowed)
-            case Verb.UNHOLD:
-                result = await self._brakes.unhold(stack.name, rollout, actor, still_allowed=allowed)
-            case Verb.STOP:
-                result = await self._brakes.stop(stack.name, rollout, actor, still_allowed=allowed)
-            case _:
-                result = await self._brakes.pause(stack.name, rollout, actor, still_allowed=allowed)
-        return result.text
+        async def still_allowed() -> datetime:
+            return (await allowed()).read_at
+
+        try:
+            who = await allowed()
+        except SecondPerson as second:
+            raise NeedsAnother(order, second.text, peer=second.peer) from second
+        actor = person(who.subject, who.username, who.read_at)
+        self._by_policy(order, who)
+        if who.remembered:
+            dark = f"Keycloak does not answer; their rights are of {who.read_at:%H:%M} UTC"
+            _, text = await self._acts.carry_out(order, actor, f"held by hand ({dark})")
+            return f"{text} Keycloak does not answer: done on your rights of {who.read_at:%H:%M} UTC."
+        _, text = await self._acts.carry_out(order, actor, still_allowed=still_allowed)
+        return text
+
+    def _by_policy(self, order: Order, who: Person) -> None:
+        """What the policy asks for beyond the table."""
+        rule = self._rules.get(order.action, Rule())
+        if rule.always:
+            text = f"*{literal(order.title, 200)}* needs a second person here, by the bot's policy."
+            raise NeedsAnother(order, text, peer=True)
+        if rule.fresh_login:
+            raise LoginWanted(who, order)
 
     async def remembered(self, visible: frozenset[Tenant]) -> Sequence[RolloutRecord]:
         """The rollouts followed, as last seen, of the stacks all of whose tenants the person may see: for when hawkBit
@@ -130,25 +116,20 @@ class RolloutOrders:
                     found.append(await self._records.record(stack.name, rollout))
         return found
 
-    async def _tenants(self, stack: StackWorld, rollout: RolloutId, verb: Verb) -> frozenset[Tenant]:
-        """Where the right is needed. A hold is the bot's own and needs no hawkBit: without it, the right everywhere."""
-        try:
-            facts = await stack.rollouts.rollout(rollout)
-            if facts is None:
-                raise NotFound("This rollout does not exist in hawkBit any more.")
-            return await self._world.tenants_of(stack, facts)
-        except OutsideError as error:
-            if verb is Verb.HOLD and not isinstance(error, NotFound):
-                return frozenset(stack.tenants)
-            raise
 
-    async def _next_group(self, stack: StackWorld, rollout: RolloutId) -> int:
-        groups = await stack.rollouts.groups(rollout)
-        index = 1 + max((n for n, group in enumerate(groups, 1) if group.status.started), default=0)
-        if index > len(groups):
-            raise Refused("Every group of this rollout is started already. Nothing was done.")
-        return index
+class NeedsAnother(Denied):
+    """Not alone: it may be asked for. `peer`: policy may let this person break the glass."""
+
+    def __init__(self, order: Order, text: str, *, peer: bool) -> None:
+        super().__init__("second_person", text)
+        self.order = order
+        self.peer = peer
 
 
-def _object(stack: Stack, rollout: RolloutId) -> str:
-    return f"rollout:{stack}/{rollout}"
+class LoginWanted(Exception):
+    """Allowed, by policy after a fresh login only. Nothing was done yet."""
+
+    def __init__(self, who: Person, order: Order) -> None:
+        super().__init__(order.title)
+        self.who = who
+        self.order = order

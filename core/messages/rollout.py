@@ -142,7 +142,7 @@ def _notes(view: Progress) -> list[str]:
 
 
 def _buttons(view: Progress) -> list[Button]:
-    """At most four: what goes on (promote or resume) or pause, hold or its lifting, stop."""
+    """At most four: what goes on (promote, resume or continue) or pause, hold or its lifting, stop."""
     this = f"{view.stack}/{view.rollout}"
     to_next = f"{this}/{view.next_number}"
     devices = count(view.next_total, "device")
@@ -153,6 +153,8 @@ def _buttons(view: Progress) -> list[Button]:
     if view.can_resume:
         label = f"Resume (may start group {view.next_number}, {devices})"
         found.append(Button("resume", label, to_next, None, _resume(view, devices)))
+    if view.can_continue:
+        found.append(Button("continue", f"Continue past it ({devices})…", to_next))
     if view.can_pause:
         found.append(Button("pause", "Pause", this, None, _pause(view)))
     if view.can_hold:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from core.alarms.facts import Severity
+from core.approvals import Phase as ApprovalPhase
 from core.incidents import Incident, Phase
 from core.rollouts.facts import RolloutStatus
 from core.rollouts.views import Mood
@@ -57,6 +58,8 @@ class Notice(StrEnum):
     UNREADABLE = "unreadable"
     UNEXPECTED = "unexpected"
     MERGED = "merged"
+    BROKEN_GLASS = "broken glass"
+    REMINDER = "reminder"
     NOT_UNDERSTOOD = "not understood"
 
 
@@ -130,6 +133,16 @@ RUNS: Mapping[RunState, Look] = {
     RunState.UNKNOWN: Look("⚪", Colour.GREY, "OUTCOME UNKNOWN"),
 }
 
+APPROVALS: Mapping[ApprovalPhase, Look] = {
+    ApprovalPhase.OPEN: Look("🟡", Colour.YELLOW, "APPROVAL WANTED"),
+    ApprovalPhase.AGREED: Look("🔵", Colour.BLUE, "AGREED: being carried out"),
+    ApprovalPhase.DONE: Look("✅", Colour.GREEN, "DONE"),
+    ApprovalPhase.FAILED: Look("🔴", Colour.RED, "NOT CARRIED OUT"),
+    ApprovalPhase.DENIED: Look("⚪", Colour.GREY, "DENIED"),
+    ApprovalPhase.WITHDRAWN: Look("⚪", Colour.GREY, "WITHDRAWN"),
+    ApprovalPhase.EXPIRED: Look("⚪", Colour.GREY, "EXPIRED"),
+}
+
 DEVICES: Mapping[Presence, Look] = {
     Presence.ONLINE: Look("🟢", Colour.GREEN, "ONLINE"),
     Presence.OFFLINE: Look("🔴", Colour.RED, "OFFLINE"),
@@ -142,6 +155,8 @@ NOTICES: Mapping[Notice, Look] = {
     Notice.UNREADABLE: Look("⚠️", Colour.YELLOW, "UNREADABLE ALARM"),
     Notice.UNEXPECTED: Look("🚨", Colour.RED, "UNEXPECTED"),
     Notice.MERGED: Look("🔗", Colour.GREY, "MERGED"),
+    Notice.BROKEN_GLASS: Look("🚨", Colour.RED, "BREAK GLASS"),
+    Notice.REMINDER: Look("🟡", Colour.YELLOW, "STILL WAITS"),
     Notice.NOT_UNDERSTOOD: Look("⚠️", Colour.YELLOW, "NOT UNDERSTOOD"),
 }
 

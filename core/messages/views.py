@@ -129,6 +129,32 @@ def notice_form(message: Message) -> View:
     return modal("Run a runbook", message.blocks or (section(message.text),), callback_id=RUN_FORM)
 
 
+REASON_FORM = "reason-form"
+REASON = "reason"
+"""The block_id and action_id of its one input."""
+
+
+def reason_form(title: str, what: str, *, least: int, metadata: Mapping[str, Any]) -> View:
+    """Asks why. `what` (plain text with foreign names in it) says what the reason is for."""
+    blocks = [
+        section(f"*{literal(what, 300)}*"),
+        {
+            "type": "input",
+            "block_id": REASON,
+            "label": _plain("Why?", _LABEL),
+            "hint": _plain("Shown to whoever decides, in the channel, and kept in the audit log.", _HINT),
+            "element": {
+                "type": "plain_text_input",
+                "action_id": REASON,
+                "multiline": True,
+                "min_length": least,
+                "max_length": 300,
+            },
+        },
+    ]
+    return modal(title, blocks, submit="Send", callback_id=REASON_FORM, metadata=metadata)
+
+
 def typed_instead(runbook: str = "", device: str = "") -> str:
     """The command that does what the form would have done (mrkdwn)."""
     wanted = f"/cdm run {runbook or '<runbook>'} {device or '<device>'} [name=value…]"

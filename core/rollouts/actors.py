@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from core.ids import Subject
@@ -15,19 +17,26 @@ class ActorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """`subject` is the person's Keycloak user id, "scheduler" for the scheduler; `name` is shown to people."""
+    """`subject` is the person's Keycloak user id, "scheduler" for the scheduler; `name` is shown to people.
+    `rights_at`: when the rights were read on which a person acts."""
 
     kind: ActorKind
     subject: Subject
     name: str
+    rights_at: datetime | None = None
 
     @property
     def person(self) -> bool:
         return self.kind is ActorKind.PERSON
 
+    def audit(self) -> Mapping[str, str]:
+        """What an audit line holds of them beside the subject."""
+        age = {"rights_read_at": self.rights_at.isoformat()} if self.rights_at is not None else {}
+        return {"name": self.name, **age}
+
 
 SCHEDULER = Actor(ActorKind.SCHEDULER, Subject("scheduler"), "the scheduler")
 
 
-def person(subject: Subject, name: str) -> Actor:
-    return Actor(ActorKind.PERSON, subject, name)
+def person(subject: Subject, name: str, rights_at: datetime | None = None) -> Actor:
+    return Actor(ActorKind.PERSON, subject, name, rights_at)

@@ -106,6 +106,40 @@ def decide(
     )
 
 
+_PASSABLE = ("errors", "cause", "share", "sample", "soak")
+"""Gates that people may go past together. The others say that nothing can be started now, or that nobody knows."""
+
+
+def passable(decision: Decision, record: RolloutRecord) -> bool:
+    """A person may ask to go on past what is objected: something failed, and nothing else stands in the way but the
+    hold that the bot itself set for it."""
+    gates = [g for g in decision.objections if not _own_hold(g, record)]
+    failed = any(g.verdict is Verdict.FAIL for g in gates)
+    return failed and all(g.name in _PASSABLE for g in gates) and decision.group_index is not None
+
+
+def going_past(
+    decision: Decision, snapshot: Snapshot, record: RolloutRecord, agreed: frozenset[str]
+) -> tuple[Promote, RolloutRecord] | None:
+    """The next group although gates object, where others agreed to exactly these objections (`objection_names`), and
+    the record without the hold that the bot set for them. None where anything else is in the way."""
+    nexts = following(snapshot)
+    if nexts is None or decision.group_index is None or not passable(decision, record):
+        return None
+    if not frozenset(objection_names(decision, record)) <= agreed:
+        return None
+    return Promote(decision.group_index, nexts.id, nexts.total), replace(record, hold=None)
+
+
+def objection_names(decision: Decision, record: RolloutRecord) -> tuple[str, ...]:
+    """What a person goes past, by name: verdict and reason of each gate, not its numbers."""
+    return tuple(f"{g.name}: {g.reason.value}" for g in decision.objections if not _own_hold(g, record))
+
+
+def _own_hold(gate: Gate, record: RolloutRecord) -> bool:
+    return gate.name == "hold" and record.hold is not None and not record.hold.by.person
+
+
 def observe(
     snapshot: Snapshot,
     policy: PromotionPolicy,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from core.ids import DeviceName, GroupId
 from core.rollouts.cause import PauseCause, started_index
-from core.rollouts.decide import Decision
+from core.rollouts.decide import Decision, passable
 from core.rollouts.facts import GroupFacts, GroupStatus, RolloutStatus, Snapshot
 from core.rollouts.gates import Gate, Reason, Verdict, owned
 from core.rollouts.policy import PromotionPolicy
@@ -102,6 +102,7 @@ def progress(
         can_promote=passes and success,
         can_pause=status in (RolloutStatus.RUNNING, RolloutStatus.STARTING) and started_index(snapshot) > 0,
         can_resume=passes and not success,
+        can_continue=paused and passable(by_person, record),
         can_hold=live and record.hold is None,
         can_unhold=record.hold is not None and live,
         can_stop=status in (RolloutStatus.RUNNING, RolloutStatus.STARTING) or paused,

@@ -84,3 +84,4 @@ class Progress:
     read_at: datetime
     stale_since: datetime | None = None
     pauses: bool = False
+    can_continue: bool = False

@@ -99,7 +99,7 @@ class Brakes:
             if held is None:
                 return BrakeResult(BrakeOutcome.BUSY, "Somebody else is acting on this rollout. Try again in a moment.")
             if still_allowed is not None:
-                await still_allowed()
+                by = replace(by, rights_at=await still_allowed())
             reason = reason[:_REASON]
             record = await ledger.records.record(stack, rollout)
             ref = await ledger.intent(by, action, object_of(stack, rollout), {"reason": reason})

@@ -125,7 +125,7 @@ class Ledger:
         )
 
     async def intent(self, by: Actor, action: str, object: str, data: Mapping[str, object]) -> str:
-        return await self.audit.intent(by.subject, action, object, {"name": by.name, **data})
+        return await self.audit.intent(by.subject, action, object, {**by.audit(), **data})
 
     async def outcome(self, ref: str, by: Actor, action: str, object: str, data: Mapping[str, object]) -> None:
         await self.audit.outcome(ref, by.subject, action, object, data)
@@ -142,6 +142,7 @@ def with_view(record: RolloutRecord, mood: Mood, reason: str) -> RolloutRecord:
         reasons=(reason, *view.reasons[:2]) if reason else view.reasons,
         can_promote=False,
         can_resume=False,
+        can_continue=False,
         can_hold=view.can_hold and record.hold is None,
         can_unhold=record.hold is not None,
     )

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -39,14 +40,14 @@ import structlog
 from core.errors import NotAllowed, NotFound, OutsideError, RateLimited, Refused
 from core.ids import RolloutId, Stack
 from core.rollouts.actors import Actor
-from core.rollouts.cause import focus, started_index
-from core.rollouts.decide import Decision, Promote, decide
-from core.rollouts.facts import Snapshot
+from core.rollouts.cause import started_index
+from core.rollouts.decide import Decision, Promote, going_past
 from core.rollouts.gates import Verdict
 from core.rollouts.progress import reason_in_words
 from core.rollouts.records import Attempt, AttemptState, RolloutRecord
 from core.rollouts.views import Mood
 from flows.rollouts.ledger import Held, Ledger, object_of, with_view
+from flows.rollouts.reading import Fresh, read_and_decide
 from flows.rollouts.settle import Settler
 from flows.rollouts.site import Site
 from integrations.store.audit import Line
@@ -58,8 +59,9 @@ _PROVEN_NOT_APPLIED = (Refused, NotAllowed, NotFound, RateLimited)
 """hawkBit read the request and said no. Everything else may still be applied."""
 
 
-StillAllowed: TypeAlias = Callable[[], Awaitable[object]] | None
-"""Reads a person's right once more, under the lease; raises where it is gone. None: nobody has to be asked."""
+StillAllowed: TypeAlias = Callable[[], Awaitable[datetime]] | None
+"""Reads a person's right once more, under the lease, and says when it was read; raises where it is gone. None: nobody
+has to be asked."""
 
 
 class PromotionOutcome(StrEnum):
@@ -84,15 +86,6 @@ class PromotionResult:
     decision: Decision | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Fresh:
-    """What was read under the lease. `read_from` is the monotonic time before the rollout itself was read."""
-
-    snapshot: Snapshot
-    decision: Decision
-    read_from: float
-
-
 class Promoter:
     """Starts groups. One for all stacks of a process; any number of processes."""
 
@@ -110,12 +103,17 @@ class Promoter:
         *,
         wait_s: float = 5.0,
         still_allowed: StillAllowed = None,
+        past: frozenset[str] = frozenset(),
+        because: str = "",
     ) -> PromotionResult:
         """Start the group with this number (from 1), if it is the next one and its gates pass now. Raises what the
         store raises while it is away; hawkBit's failures are in the result.
 
         `still_allowed` reads a person's right once more, under the lease, before anything is decided; it raises where
-        that right is gone, and then nothing is done."""
+        that right is gone, and then nothing is done.
+
+        `past`: the objections that a second person agreed to go past (`core.rollouts.decide.objection_names`), and
+        `because` what the audit says of it. Any other objection holds as ever."""
         site = self._sites[stack]
         async with self._ledger.held(site, rollout, wait_s=wait_s) as held:
             if held is None:
@@ -123,7 +121,7 @@ class Promoter:
                     PromotionOutcome.BUSY, "Somebody is acting on this rollout right now. Look again in a moment."
                 )
             try:
-                return await self._promote(held, site, rollout, group_index, by, still_allowed)
+                return await self._promote(held, site, rollout, group_index, by, still_allowed, past, because)
             except LeaseLost:
                 return PromotionResult(
                     PromotionOutcome.NOT_SENT, "Nothing was sent: another process has taken over this rollout."
@@ -139,17 +137,21 @@ class Promoter:
         group_index: int,
         by: Actor,
         still_allowed: StillAllowed,
+        past: frozenset[str],
+        because: str,
     ) -> PromotionResult:
         record = await self._ledger.records.record(site.stack, rollout)
         record = await self._settler.settle(held, site, record)
         if (before := record.open_attempt) is not None:
             return _unsettled(site, before)
         if still_allowed is not None:
-            await still_allowed()
-        fresh = await self._read_and_decide(site, record, by)
+            by = replace(by, rights_at=await still_allowed())
+        fresh = await read_and_decide(site, self._ledger, record, by.kind)
         if fresh is None:
             return PromotionResult(PromotionOutcome.STALE, "This rollout does not exist in hawkBit any more.")
         wanted = fresh.decision.intent
+        if past and (gone_past := going_past(fresh.decision, fresh.snapshot, record, past)) is not None:
+            wanted, record = gone_past
         if not isinstance(wanted, Promote) or wanted.group_index != group_index:
             return await self._refuse(site, rollout, group_index, by, fresh)
         object = object_of(site.stack, rollout, group_index)
@@ -164,9 +166,9 @@ class Promoter:
             modified_at=fresh.snapshot.rollout.last_modified_at,
             modified_by=fresh.snapshot.rollout.last_modified_by,
         )
-        intent = Line(
-            "intent", by.subject, "promote", object, {"name": by.name, "attempt": number, **fresh.decision.audit()}
-        )
+        reason = {"past": sorted(past), "because": because} if past else {}
+        data = {**by.audit(), "attempt": number, **reason, **fresh.decision.audit()}
+        intent = Line("intent", by.subject, "promote", object, data)
         sending = record
 
         def named(ref: str) -> RolloutRecord:
@@ -184,23 +186,6 @@ class Promoter:
             await self._settler.refused(held, site, record, attempt, why)
             return _not_sent(attempt, why)
         return await self._send(held, site, record, attempt)
-
-    async def _read_and_decide(self, site: Site, record: RolloutRecord, by: Actor) -> _Fresh | None:
-        clock = self._ledger.clock
-        first = await site.snapshot(record.rollout, clock)
-        if first is None:
-            return None
-        evidence = None
-        group = focus(first)
-        if group is not None:
-            kept = await self._ledger.records.evidence(site.stack, record.rollout, group.id)
-            evidence = await site.recount(first, group, kept, clock)
-        read_from = clock.monotonic()
-        snapshot = await site.snapshot(record.rollout, clock)
-        if snapshot is None:
-            return None
-        decision = decide(snapshot, site.policy, evidence, record, clock.now(), account=site.account, kind=by.kind)
-        return _Fresh(snapshot, decision, read_from)
 
     async def _send(self, held: Held, site: Site, record: RolloutRecord, attempt: Attempt) -> PromotionResult:
         """Entered without an await since the lease was checked."""
@@ -237,7 +222,7 @@ class Promoter:
         return PromotionResult(PromotionOutcome.NOT_STARTED, text, attempt.number)
 
     async def _refuse(
-        self, site: Site, rollout: RolloutId, group_index: int, by: Actor, fresh: _Fresh
+        self, site: Site, rollout: RolloutId, group_index: int, by: Actor, fresh: Fresh
     ) -> PromotionResult:
         """Nothing is sent. Say why, and write down that a person was refused."""
         decision = fresh.decision
@@ -258,7 +243,7 @@ class Promoter:
         why = "; ".join(reason_in_words(g) for g in decision.objections)
         text = f"Group {group_index} was not started: {why}."
         if decision.verdict is Verdict.FAIL:
-            text += " Going on past a failed gate needs a second person: not available yet."
+            text += " Going on past a failed gate needs a second person: ask for it with `/cdm rollout continue`."
         return PromotionResult(PromotionOutcome.REFUSED, text, None, decision)
 
 

@@ -64,3 +64,11 @@ def refused_page(text: str, status: int = 403) -> HTMLResponse:
 
 def away_page(text: str) -> HTMLResponse:
     return refused_page(f"{text} {AGAIN}", 503)
+
+
+def confirmed_page(text: str) -> HTMLResponse:
+    return _page("Confirmed", f"<p>{escape(text)}</p><p>You can close this page.</p>", 200)
+
+
+def not_confirmed_page(text: str, status: int = 403) -> HTMLResponse:
+    return _page("Not confirmed", f"<p>{escape(text)}</p>", status)

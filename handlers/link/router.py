@@ -1,4 +1,4 @@
-"""`GET /link/{state}`, `GET /oidc/callback`, `POST /link/confirm`."""
+"""`GET /link/{state}`, `GET /confirm/{state}`, `GET /oidc/callback`, `POST /link/confirm`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse
 
 from core.errors import OutsideError
 from flows.linking import STATE_LIFE_S, Linking, LinkReason, LinkRefused
+from handlers.link.confirm import Confirming
 from handlers.link.pages import HEADERS, away_page, confirm_page, linked_page, refused_page
 
 log = structlog.get_logger(__name__)
@@ -19,8 +20,9 @@ MAX_FORM_BYTES = 4096
 _GONE = 410
 
 
-def build_router(linking: Linking, *, public_url: str) -> APIRouter:
-    """`public_url` is the bot as browsers reach it; its scheme decides whether cookies are marked Secure."""
+def build_router(linking: Linking, *, public_url: str, confirming: Confirming | None = None) -> APIRouter:
+    """Every login comes back to one address. `public_url` is the bot as browsers reach it; its scheme decides whether
+    cookies are marked Secure."""
     router = APIRouter(include_in_schema=False)
     secure = public_url.startswith("https://")
 
@@ -44,6 +46,9 @@ def build_router(linking: Linking, *, public_url: str) -> APIRouter:
 
     @router.get("/oidc/callback")
     async def arrive(request: Request) -> Response:
+        if confirming is not None and confirming.is_mine(request):
+            return await confirming.arrived(request)
+
         async def to_confirm() -> Response:
             proposal = await linking.arrive(request.query_params, request.cookies)
             return confirm_page(proposal, f"{public_url.rstrip('/')}/link/confirm")
@@ -57,6 +62,12 @@ def build_router(linking: Linking, *, public_url: str) -> APIRouter:
             return linked_page(await linking.confirm(form.get("token", ""), request.cookies))
 
         return await _shown(to_linked)
+
+    if confirming is not None:
+
+        @router.get("/confirm/{state}")
+        async def leave_to_confirm(state: str) -> Response:
+            return await confirming.left(state, secure=secure)
 
     return router
 

@@ -8,8 +8,9 @@ from core.messages.blocks import Message, compose, section
 from core.messages.text import literal
 from core.messages.views import RUN_FORM
 from flows.incident_desk import IncidentDesk
-from flows.orders import RolloutOrders, Verb
+from flows.rollouts.acts import Verb
 from flows.runs import RunRequest, Runs
+from handlers.slack.approvals import DECISIONS, ApprovalDesk
 from handlers.slack.requests import Click
 from handlers.slack.run_form import FormDesk
 
@@ -18,8 +19,8 @@ _RUNBOOKS = {"run:journal": "journal", "run:rauc-status": "rauc-status", "redepl
 
 
 class Clicks:
-    def __init__(self, *, orders: RolloutOrders, incidents: IncidentDesk, runs: Runs, forms: FormDesk) -> None:
-        self._orders = orders
+    def __init__(self, *, approvals: ApprovalDesk, incidents: IncidentDesk, runs: Runs, forms: FormDesk) -> None:
+        self._approvals = approvals
         self._incidents = incidents
         self._runs = runs
         self._forms = forms
@@ -27,7 +28,9 @@ class Clicks:
     async def answer(self, click: Click) -> list[Message]:
         """Private answers; what everybody should see changes in its own message. Raises Denied or OutsideError."""
         if click.action in _VERBS:
-            return [_said(await self._order(click))]
+            return [await self._order(click)]
+        if click.action in DECISIONS:
+            return [await self._approvals.decide(click.user, click.action, click.value)]
         if click.action in _RUNBOOKS:
             await self._run(click)
             return []
@@ -40,13 +43,13 @@ class Clicks:
             return [_said(await self._incidents.clear(IncidentId(click.value), click.user))]
         raise Refused("This button is from an older version of the bot. Nothing was done; use the newest message.")
 
-    async def _order(self, click: Click) -> str:
+    async def _order(self, click: Click) -> Message:
         stack, _, rest = click.value.partition("/")
         rollout, _, group = rest.partition("/")
         if not stack or not rollout.isdecimal() or (group and not group.isdecimal()):
             raise Refused("This button does not say which rollout it means. Nothing was done.")
         index = int(group) if group else None
-        return await self._orders.order(click.user, _VERBS[click.action], stack, RolloutId(int(rollout)), index)
+        return await self._approvals.order(click.user, _VERBS[click.action], stack, RolloutId(int(rollout)), index)
 
     async def _run(self, click: Click) -> None:
         incident = IncidentId(click.value)

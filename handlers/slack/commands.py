@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from core.commands import FORMS, Command, NotUnderstood, parse
-from core.errors import NotFound, OutsideError
+from core.errors import NotFound, OutsideError, Refused
 from core.ids import DeviceName, Tenant
 from core.messages.answers import (
     DEVICE_KEYS,
@@ -26,9 +26,11 @@ from flows.gate import Gate
 from flows.incident_desk import IncidentDesk
 from flows.linking import Linking
 from flows.links import LinkDesk
-from flows.orders import RolloutOrders, Verb
+from flows.orders import RolloutOrders
+from flows.rollouts.acts import Verb
 from flows.runs import RunRequest, Runs
 from flows.world import Found, StackWorld, World
+from handlers.slack.approvals import ASKABLE, ApprovalDesk
 from handlers.slack.requests import Typed
 from handlers.slack.run_form import FormDesk
 from runbooks import Catalog
@@ -48,6 +50,7 @@ class Commands:
         incidents: IncidentDesk,
         runs: Runs,
         forms: FormDesk,
+        approvals: ApprovalDesk,
         catalog: Catalog,
         linking: Linking,
         linked: LinkDesk,
@@ -59,6 +62,7 @@ class Commands:
         self._incidents = incidents
         self._runs = runs
         self._forms = forms
+        self._approvals = approvals
         self._catalog = catalog
         self._linking = linking
         self._linked = linked
@@ -70,6 +74,11 @@ class Commands:
             "rollout list": self._rollout_list,
             "rollout status": self._rollout_status,
             **{f"rollout {verb.value}": self._order for verb in Verb},
+            "ask": self._ask,
+            "approvals": self._list_approvals,
+            "approve": self._decide,
+            "deny": self._decide,
+            "withdraw": self._decide,
             "run": self._run,
             "runbooks": self._list_runbooks,
             "whoami": self._whoami,
@@ -210,7 +219,22 @@ class Commands:
         verb = Verb(command.name.removeprefix("rollout "))
         _, visible = await self._gate.viewer(request.user)
         stack, facts = await self._orders.named(command.args[0], visible)
-        return [_said(literal(await self._orders.order(request.user, verb, stack.name, facts.id, None), 2000))]
+        return [await self._approvals.order(request.user, verb, stack.name, facts.id, None)]
+
+    async def _ask(self, request: Typed, command: Command) -> list[Message]:
+        word, name, reason = command.args
+        if word not in ASKABLE:
+            raise Refused(f"{plain(word, 40)!r} is nothing to be asked for. There are: {', '.join(ASKABLE)}.")
+        _, visible = await self._gate.viewer(request.user)
+        stack, facts = await self._orders.named(name, visible)
+        return [await self._approvals.ask(request.user, Verb(word), stack.name, facts.id, reason)]
+
+    async def _list_approvals(self, request: Typed, command: Command) -> list[Message]:
+        return [await self._approvals.listed(request.user)]
+
+    async def _decide(self, request: Typed, command: Command) -> list[Message]:
+        id, *reason = command.args
+        return [await self._approvals.decide(request.user, command.name, id.lower(), *reason)]
 
 
 def _said(text: str) -> Message:

@@ -7,21 +7,31 @@ from collections.abc import Sequence
 from core.messages.blocks import Message
 from flows.gate import Gate
 from handlers.slack.answers import Answers
+from handlers.slack.approvals import ApprovalDesk
 from handlers.slack.clicks import Clicks
 from handlers.slack.commands import Commands
 from handlers.slack.home import HomeDesk
-from handlers.slack.requests import Click, HomeOpened, Request, Sent, Typed
+from handlers.slack.requests import Click, HomeOpened, Reasoned, Request, Sent, Typed
 from handlers.slack.run_form import FormDesk
 
 
 class SlackDesk:
     def __init__(
-        self, *, gate: Gate, commands: Commands, clicks: Clicks, forms: FormDesk, homes: HomeDesk, answers: Answers
+        self,
+        *,
+        gate: Gate,
+        commands: Commands,
+        clicks: Clicks,
+        forms: FormDesk,
+        approvals: ApprovalDesk,
+        homes: HomeDesk,
+        answers: Answers,
     ) -> None:
         self._gate = gate
         self._commands = commands
         self._clicks = clicks
         self._forms = forms
+        self._approvals = approvals
         self._homes = homes
         self._answers = answers
 
@@ -39,6 +49,8 @@ class SlackDesk:
                 return await self._clicks.answer(request)
             case Sent():
                 return await self._forms.run(request)
+            case Reasoned():
+                return [await self._approvals.reasoned(request)]
             case HomeOpened():
                 await self._homes.show(request)
                 return ()
@@ -53,5 +65,7 @@ def _asked(request: Request) -> str:
             return f"click:{request.action}"
         case Sent():
             return f"form:{request.runbook}"
+        case Reasoned():
+            return f"form:{request.purpose}"
         case HomeOpened():
             return "home"

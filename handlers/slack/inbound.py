@@ -15,14 +15,21 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from core.ids import SlackUser
 from core.messages.home import REFRESH
-from core.messages.views import RUN_FORM
+from core.messages.views import REASON_FORM, RUN_FORM
 from handlers.slack.home import HomeDoor
 from handlers.slack.keep import HEARD, Keeper
+from handlers.slack.reasons import WITH_REASON, ReasonDoor
 from handlers.slack.views import FormDoor, is_menu, wants_form
 
 
 def build_app(
-    *, client: AsyncWebClient, token: Callable[[], str], keeper: Keeper, forms: FormDoor, homes: HomeDoor
+    *,
+    client: AsyncWebClient,
+    token: Callable[[], str],
+    keeper: Keeper,
+    forms: FormDoor,
+    reasons: ReasonDoor,
+    homes: HomeDoor,
 ) -> AsyncApp:
     """The bolt app. Listeners only hand over, so the answer may wait for them (that avoids bolt's 10 ms polling); forms
     alone are opened and checked here, since Slack gives three seconds for that.
@@ -59,6 +66,8 @@ def build_app(
         problem = None
         if item["action"] == RUN_FORM:
             problem = await forms.open(body["trigger_id"], item, once=once)
+        elif item["action"] in WITH_REASON:
+            problem = await reasons.open(body["trigger_id"], item)
         elif item["action"] == REFRESH:
             await homes.ask(user)
         elif not pressed.get("url"):
@@ -71,7 +80,8 @@ def build_app(
 
     @app.view(re.compile(r".*"))
     async def sent(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack(**await forms.submit(body))
+        submitted = reasons.submit if body["view"].get("callback_id") == REASON_FORM else forms.submit
+        await ack(**await submitted(body))
 
     @app.event("app_home_opened")
     async def home_opened(body: dict[str, Any]) -> None:

@@ -64,4 +64,14 @@ class HomeOpened(Heard):
     """Somebody looks at the app's Home tab."""
 
 
-Request: TypeAlias = Typed | Click | Sent | HomeOpened
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reasoned(Heard):
+    """A reason given in a form: `purpose` is the action of the button that opened it, `value` what that named."""
+
+    purpose: str
+    value: str
+    reason: str
+    form: ViewRef | None = None
+
+
+Request: TypeAlias = Typed | Click | Sent | HomeOpened | Reasoned

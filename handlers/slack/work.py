@@ -17,7 +17,7 @@ from core.messages.text import at, literal
 from core.ports import Clock, ViewRef
 from flows.gate import Denied
 from handlers.slack.answers import Answers
-from handlers.slack.requests import Click, HomeOpened, Request, Sent, Typed
+from handlers.slack.requests import Click, HomeOpened, Reasoned, Request, Sent, Typed
 from integrations.store.connection import STORE_DOWN
 from integrations.store.work import Item, WorkQueue
 
@@ -164,6 +164,8 @@ def parse_request(item: Item) -> Request:
     if body["kind"] == "form":
         given = {name: body[name] for name in ("runbook", "device", "params", "incident")}
         return Sent(**common, **given)
+    if body["kind"] == "reason":
+        return Reasoned(**common, **{name: body[name] for name in ("purpose", "value", "reason")})
     common["trouble"] = body.get("trouble", "")
     if body["kind"] == "command":
         return Typed(**common, text=body["text"])

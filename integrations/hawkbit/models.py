@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
+from urllib.parse import unquote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -186,6 +187,10 @@ class ActionRow(Row):
     rollout: int | None = None
     created_at: Instant
     links: ActionLinks = Field(alias="_links")
+
+    @property
+    def device(self) -> DeviceName:
+        return DeviceName(unquote(self.links.target.href.rsplit("/", 1)[1]))
 
     @property
     def set_id(self) -> int:

@@ -75,9 +75,11 @@ class KeycloakLogin:
         code_challenge: str,
         redirect_uri: str,
         prompt: str = "login",
+        max_age: int | None = None,
         acr_values: str = "",
     ) -> str:
-        """Where to send the browser. `prompt=login` so that an old session completes nothing silently."""
+        """Where to send the browser. `prompt=login` so that an old session completes nothing silently; `max_age` (in
+        seconds) makes the answer say when the person logged in."""
         asked = {
             "client_id": self._client_id,
             "response_type": "code",
@@ -88,6 +90,7 @@ class KeycloakLogin:
             "code_challenge": code_challenge,
             "code_challenge_method": "S256",
             "prompt": prompt,
+            "max_age": "" if max_age is None else f"{max_age}",
             "acr_values": acr_values,
         }
         query = urlencode({name: value for name, value in asked.items() if value})

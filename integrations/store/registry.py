@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from integrations.store import audit, budgets, incidents, intake, outbox, people, replicas, rollouts, work
+from integrations.store import approvals, audit, budgets, incidents, intake, outbox, people, replicas, rollouts, work
 from integrations.store.families import BASE_FAMILIES, Family
 
 STORE_FAMILIES: tuple[Family, ...] = (
     *BASE_FAMILIES,
     *audit.FAMILIES,
+    *approvals.FAMILIES,
     *intake.FAMILIES,
     *incidents.FAMILIES,
     *work.FAMILIES,

@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from core.ids import RolloutId, Subject
 from core.rollouts.actors import SCHEDULER, person
+from core.rollouts.decide import objection_names
 from core.rollouts.policy import PromotionPolicy
 from core.rollouts.records import AttemptState
 from core.rollouts.views import Mood
@@ -52,8 +53,8 @@ class Play:
             await self.clock.forward(3.0)
             await self.bot.watch.tick()
 
-    async def promote(self, group: int, by: Any = ANNA) -> PromotionResult:
-        return await self.bot.promoter.promote(EU1, self.id, group, by)
+    async def promote(self, group: int, by: Any = ANNA, **more: Any) -> PromotionResult:
+        return await self.bot.promoter.promote(EU1, self.id, group, by, **more)
 
     async def brake(self, action: str, by: Any = ANNA) -> BrakeResult:
         """Waits inside a brake are over at once."""
@@ -205,9 +206,40 @@ async def test_a_person_cannot_go_past_a_failed_gate_alone(here: Lab, clock: Man
     assert play.rollout.status == "paused"
     refused = await play.promote(2)
     assert refused.outcome is PromotionOutcome.REFUSED
-    assert "second person: not available yet" in refused.text
+    assert "needs a second person: ask for it with `/cdm rollout continue`" in refused.text
     assert play.started == [1]
     assert len(await play.audited("refused:promote")) == 1
+
+
+async def test_past_exactly_the_failed_gates_that_were_agreed_to_one_group_starts_and_the_bot_s_own_hold_is_over(
+    here: Lab, clock: ManualClock
+) -> None:
+    here.fleet.broken = {f"fw-{i:03}" for i in range(9)}
+    play = await begin(here, clock)
+    await play.rounds(6)
+    refused = await play.promote(2)
+    assert refused.decision is not None
+    objections = objection_names(refused.decision, await here.record(play.rollout))
+    less = await play.promote(2, past=frozenset(objections[1:]))
+    assert less.outcome is PromotionOutcome.REFUSED
+    assert play.started == [1]
+    promoted = await play.promote(2, past=frozenset(objections), because="two admins agreed")
+    assert promoted.outcome is PromotionOutcome.STARTED, promoted.text
+    assert play.started == [1, 2]
+    assert (await here.record(play.rollout)).hold is None
+
+
+async def test_nobody_agrees_a_person_s_hold_away(here: Lab, clock: ManualClock) -> None:
+    here.fleet.broken = {f"fw-{i:03}" for i in range(9)}
+    play = await begin(here, clock)
+    await play.rounds(6)
+    for brake in ("unhold", "hold"):
+        await play.brake(brake)
+    refused = await play.promote(2)
+    assert refused.decision is not None
+    past = frozenset(f"{g.name}: {g.reason.value}" for g in refused.decision.objections)
+    assert (await play.promote(2, past=past)).outcome is PromotionOutcome.REFUSED
+    assert play.started == [1]
 
 
 async def test_a_click_for_another_group_than_the_next_is_refused(here: Lab, clock: ManualClock) -> None:

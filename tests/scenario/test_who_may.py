@@ -172,11 +172,11 @@ async def test_an_operator_of_the_tenant_may_promote_and_both_intent_and_outcome
     assert [s.user for s in cast.office.world.hawkbit.starts if (s.rollout, s.index) == (rollout, 1)] == ["cdm-bot"]
 
 
-async def test_an_operator_can_only_request_a_stop_which_is_not_available_yet(cast: Cast) -> None:
+async def test_an_operator_can_only_ask_for_a_stop_and_is_told_who_can_do_it(cast: Cast) -> None:
     told = await cast.bob.presses(await cast.waits("to-stop", "stop"), "stop")
     assert "second person" in told.shown
-    assert "not available yet" in told.shown
-    assert "cdm-admin" in told.shown
+    assert "With the role `cdm-admin` it can be done alone" in told.shown
+    assert f"anna-{cast.office.world.bot_port}" in told.shown
     assert await cast.office.status(cast.rollouts["to-stop"]) == "paused"
 
 

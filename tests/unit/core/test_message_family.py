@@ -16,7 +16,7 @@ from core.messages.blocks import Message
 from core.messages.incident import incident_message
 from core.messages.rollout import rollout_message
 from core.messages.run import RunState, run_message
-from core.messages.states import DEVICES, HAWKBIT, MOODS, NOTICES, PHASES, RUNS, SEVERITIES, Colour, Look
+from core.messages.states import APPROVALS, DEVICES, HAWKBIT, MOODS, NOTICES, PHASES, RUNS, SEVERITIES, Colour, Look
 from core.rollouts.views import Mood
 from tests.unit.core import message_samples as samples
 from tests.unit.core.message_samples import SAMPLES, as_text, notification
@@ -29,6 +29,7 @@ TABLES: Mapping[str, Mapping[Any, Look]] = {
     "rollout": MOODS,
     "hawkBit": HAWKBIT,
     "run": RUNS,
+    "approval": APPROVALS,
     "device": DEVICES,
     "notice": NOTICES,
 }

@@ -20,6 +20,7 @@ from handlers.slack.form import FormState
 from handlers.slack.home import HomeDoor
 from handlers.slack.inbound import build_app, build_router
 from handlers.slack.keep import STORE_SILENT, Keeper
+from handlers.slack.reasons import ReasonDoor
 from handlers.slack.views import FormDoor, wants_form
 from integrations.clock import SystemClock
 from integrations.slack.client import SlackPosts
@@ -66,7 +67,14 @@ async def stand(store: Store) -> AsyncIterator[Stand]:
             keeper=keeper, answers=Answers(outbox=Outbox(store, clock), views=posts, clock=clock), clock=clock
         )
         client = AsyncWebClient(base_url=f"{server.url}/api/", retry_handlers=[])
-        app = build_app(client=client, token=lambda: slack.bot_token, keeper=keeper, forms=forms, homes=homes)
+        app = build_app(
+            client=client,
+            token=lambda: slack.bot_token,
+            keeper=keeper,
+            forms=forms,
+            reasons=ReasonDoor(views=posts, keeper=keeper),
+            homes=homes,
+        )
         http = FastAPI()
         http.include_router(build_router(app, lambda: SECRET))
         yield Stand(slack, server, people, forms, http)

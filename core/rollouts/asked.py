@@ -1,0 +1,45 @@
+"""What people who decide about a rollout are shown, and what their agreement is bound to (DESIGN.md section 4)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from core.evidence import Evidence, Fact
+from core.rollouts.cause import following, started_index
+from core.rollouts.facts import DistributionSet, Snapshot
+
+NAMED = 500
+"""So many devices are written down by name; of more only their number and a digest."""
+OBJECTIONS = "objections"
+
+
+def rollout_evidence(
+    snapshot: Snapshot,
+    wanted: DistributionSet,
+    objections: Iterable[str],
+    *,
+    targets: Iterable[str],
+    refuted: Iterable[str],
+    failed: Iterable[str],
+) -> Evidence:
+    """`objections` are the gates in the way, `targets` the devices of the next group. Counts that merely improve are
+    not in it."""
+    nexts = following(snapshot)
+    facts: dict[str, Fact] = {
+        "rollout": f"{snapshot.rollout.name} ({snapshot.stack}/{snapshot.rollout.id})",
+        "set": f"{wanted} ({wanted.id}{'' if wanted.valid else ', invalidated'})",
+        "groups started": f"{started_index(snapshot)} of {len(snapshot.groups)}",
+        "devices of the next group": _devices(targets) if nexts is not None else "none",
+        OBJECTIONS: tuple(objections),
+        "refuted devices": _devices(refuted),
+        "failed devices": _devices(failed),
+    }
+    return Evidence(facts)
+
+
+def _devices(names: Iterable[str]) -> Fact:
+    found: Sequence[str] = sorted(set(names))
+    if len(found) <= NAMED:
+        return tuple(found)
+    return f"{len(found)} devices ({hashlib.sha256('|'.join(found).encode()).hexdigest()[:12]})"

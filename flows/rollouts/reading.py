@@ -1,0 +1,43 @@
+"""A rollout read anew and decided on, for whoever is about to act on it or to agree to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.rollouts.actors import ActorKind
+from core.rollouts.cause import focus
+from core.rollouts.decide import Decision, decide
+from core.rollouts.facts import Snapshot
+from core.rollouts.records import GroupEvidence, RolloutRecord
+from flows.rollouts.ledger import Ledger
+from flows.rollouts.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """`evidence` is that of the last started group. `read_from` is the monotonic time before the rollout itself was
+    read."""
+
+    snapshot: Snapshot
+    decision: Decision
+    evidence: GroupEvidence | None
+    read_from: float
+
+
+async def read_and_decide(site: Site, ledger: Ledger, record: RolloutRecord, kind: ActorKind) -> Fresh | None:
+    """Claims, members, groups, and the rollout last. None where it is gone. Raises OutsideError."""
+    clock = ledger.clock
+    first = await site.snapshot(record.rollout, clock)
+    if first is None:
+        return None
+    evidence = None
+    group = focus(first)
+    if group is not None:
+        kept = await ledger.records.evidence(site.stack, record.rollout, group.id)
+        evidence = await site.recount(first, group, kept, clock)
+    read_from = clock.monotonic()
+    snapshot = await site.snapshot(record.rollout, clock)
+    if snapshot is None:
+        return None
+    decision = decide(snapshot, site.policy, evidence, record, clock.now(), account=site.account, kind=kind)
+    return Fresh(snapshot, decision, evidence, read_from)
