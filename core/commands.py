@@ -31,7 +31,7 @@ class Form:
     @property
     def spaced(self) -> bool:
         """True where the last argument may hold spaces: a rollout's name, or a reason."""
-        return bool(self.arguments) and self.arguments[-1] in ("<name>", "[name]", "<reason…>")
+        return bool(self.arguments) and self.arguments[-1].endswith(("name>", "name]", "reason…>"))
 
 
 FORMS: tuple[Form, ...] = (
@@ -47,7 +47,7 @@ FORMS: tuple[Form, ...] = (
     Form("rollout unhold", ("rollout", "unhold"), ("<name>",), "lift the hold"),
     Form("rollout stop", ("rollout", "stop"), ("<name>",), "end it for good (admin)"),
     Form("rollout continue", ("rollout", "continue"), ("<name>",), "start the next group past failed gates (approval)"),
-    Form("ask", ("ask",), ("<order>", "<rollout>", "<reason…>"), "ask for approval: order is stop or continue"),
+    Form("ask", ("ask",), ("<order>", "<rollout> <reason…>"), "ask for approval: order is stop or continue"),
     Form("approvals", ("approvals",), (), "requests that wait for you, and your own"),
     Form("approve", ("approve",), ("<id>",), "agree to a request"),
     Form("deny", ("deny",), ("<id>", "<reason…>"), "refuse a request"),

@@ -63,6 +63,20 @@ class RolloutOrders:
                 missing.append(f"{stack.name}: {error.user_text}")
         return found, missing
 
+    async def begun_with(self, text: str, visible: frozenset[Tenant]) -> tuple[StackWorld, RolloutFacts, str]:
+        """The rollout under way whose name, which may hold spaces, the text begins with; and what follows it. Raises
+        NotFound."""
+        found, missing = await self.under_way(visible)
+        named = [(s, f) for s, f in found if f"{text} ".startswith(f"{f.name} ")]
+        if not named:
+            unread = f" Not read: {'; '.join(missing)}" if missing else ""
+            raise NotFound(
+                f"No rollout under way in your tenants is called {plain(text, 60)!r}. `/cdm rollout list` names them."
+                f"{unread}"
+            )
+        stack, facts = max(named, key=lambda one: len(one[1].name))
+        return stack, facts, text[len(facts.name) :].strip()
+
     async def record(self, stack: Stack, rollout: RolloutId) -> RolloutRecord:
         return await self._records.record(stack, rollout)
 

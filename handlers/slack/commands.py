@@ -222,11 +222,11 @@ class Commands:
         return [await self._approvals.order(request.user, verb, stack.name, facts.id, None)]
 
     async def _ask(self, request: Typed, command: Command) -> list[Message]:
-        word, name, reason = command.args
+        word, rest = command.args
         if word not in ASKABLE:
             raise Refused(f"{plain(word, 40)!r} is nothing to be asked for. There are: {', '.join(ASKABLE)}.")
         _, visible = await self._gate.viewer(request.user)
-        stack, facts = await self._orders.named(name, visible)
+        stack, facts, reason = await self._orders.begun_with(rest, visible)
         return [await self._approvals.ask(request.user, Verb(word), stack.name, facts.id, reason)]
 
     async def _list_approvals(self, request: Typed, command: Command) -> list[Message]:
