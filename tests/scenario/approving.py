@@ -27,16 +27,16 @@ def set_policy(config: Path, **actions: dict[str, Any]) -> None:
         yaml.dump(tree, file)
 
 
-async def asks_for(person: Person, message: SeenMessage, action: str, reason: str, *, glass: bool = False) -> str:
+async def asks_for(person: Person, message: SeenMessage, action: str, reason: str) -> SeenEphemeral:
     """Press a button that needs a second person, and give a reason in the form that is offered. What is told then."""
     refused = await person.presses(message, action)
     assert "second person" in refused.shown, refused.shown
-    return await gives_reason(person, refused, "break-glass" if glass else "ask", reason)
+    return await gives_reason(person, refused, "ask", reason)
 
 
 async def gives_reason(
     person: Person, where: SeenMessage | SeenEphemeral, action: str, reason: str, channel: str = ROLLOUTS
-) -> str:
+) -> SeenEphemeral:
     slack = person.office.slack
     before = {said.ts for said in await person.private()}
     delivered = await slack.click(person.id, channel, where.ts, action)
@@ -44,7 +44,7 @@ async def gives_reason(
     await slack.wait_for_modal(person.id, lambda view: "Why?" in view.shown, 10)
     sent = await slack.submit_view(person.id, {"reason": reason})
     assert sent.acked, sent.error
-    return (await slack.wait_for_ephemeral(person.id, lambda said: said.ts not in before, 15)).shown
+    return await slack.wait_for_ephemeral(person.id, lambda said: said.ts not in before, 15)
 
 
 def link_in(said: SeenEphemeral) -> str:

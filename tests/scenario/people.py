@@ -170,7 +170,11 @@ class Person:
         return await self._told(lambda: self.office.slack.slash(self.id, channel, "/cdm", text), within_s)
 
     async def presses(
-        self, message: SeenMessage, action: str, channel: str = ROLLOUTS, within_s: float = 15.0
+        self,
+        message: SeenMessage,
+        action: str,
+        channel: str = ROLLOUTS,
+        within_s: float = 15.0,
     ) -> SeenEphemeral:
         """Press a button whose answer is private."""
         return await self._told(lambda: self.office.slack.click(self.id, channel, message.ts, action), within_s)
