@@ -3,6 +3,7 @@
 KeycloakError
   KeycloakUnavailable   not reached, too late, or 5xx
   KeycloakBusy          429
+  SlowDown              a device grant polled earlier than Keycloak wants
   BotNotAllowed         the bot's own account: wrong secret, disabled, or without `view-users`
   RealmNotFound         the address or the realm's name in the settings is wrong
   OddAnswer             200, but not what Keycloak says: a proxy's page, missing or wrong fields
@@ -26,6 +27,11 @@ class KeycloakUnavailable(KeycloakError, Unavailable):
 
 class KeycloakBusy(KeycloakError, RateLimited):
     reason = "rate_limited"
+    retryable = True
+
+
+class SlowDown(KeycloakError, RateLimited):
+    reason = "slow_down"
     retryable = True
 
 

@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-import httpx
 import jwt
 from pydantic import BaseModel, ConfigDict, StrictBool, StrictStr, ValidationError
 
 from core.access import Identity
 from core.ids import Subject
 from core.ports import Clock
-from integrations.keycloak.errors import KeycloakUnavailable, LoginRefused, OddAnswer, by_status
+from integrations.keycloak.errors import LoginRefused, OddAnswer
+from integrations.keycloak.oidc import OidcEndpoints, body_of
 
 KEYS_LIFE_S = 300
 KEYS_PAUSE_S = 10
@@ -57,12 +57,10 @@ class KeycloakLogin:
         timeout_s: float = 5.0,
     ) -> None:
         self.issuer = f"{(public_url or server_url).rstrip('/')}/realms/{realm}"
-        self._oidc = f"{server_url.rstrip('/')}/realms/{realm}/protocol/openid-connect"
+        self._oidc = OidcEndpoints(server_url=server_url, realm=realm, timeout_s=timeout_s)
         self._client_id = client_id
         self._client_secret = client_secret
         self._clock = clock
-        self._timeout_s = timeout_s
-        self._http = httpx.AsyncClient(timeout=timeout_s, follow_redirects=False)
         self._keys: dict[str, jwt.PyJWK] = {}
         self._keys_read_at: float | None = None
         self._reading_keys = asyncio.Lock()
@@ -107,10 +105,10 @@ class KeycloakLogin:
             "code_verifier": verifier,
             "redirect_uri": redirect_uri,
         }
-        answer = await self._call("POST", "token", "checking a login", data=form)
+        answer = await self._oidc.post("token", "checking a login", form)
         if answer.status_code == 400:
             raise LoginRefused("Keycloak did not accept this login: it was used before, or took too long.")
-        token = self._json(answer, "checking a login").get("id_token")
+        token = body_of(answer, "checking a login").get("id_token")
         if not isinstance(token, str):
             raise OddAnswer("Keycloak answered a login without an ID token.")
         return token
@@ -146,39 +144,19 @@ class KeycloakLogin:
         )
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        await self._oidc.aclose()
 
     async def _key(self, kid: Any) -> jwt.PyJWK:
         """The signing key of that id, from keys read at most `KEYS_LIFE_S` ago."""
         async with self._reading_keys:
             age = None if self._keys_read_at is None else self._clock.monotonic() - self._keys_read_at
             if age is None or age > KEYS_LIFE_S or (kid not in self._keys and age > KEYS_PAUSE_S):
-                answer = await self._call("GET", "certs", "reading its keys")
-                self._keys = _signing_keys(self._json(answer, "reading its keys"))
+                answer = await self._oidc.get("certs", "reading its keys")
+                self._keys = _signing_keys(body_of(answer, "reading its keys"))
                 self._keys_read_at = self._clock.monotonic()
         if kid not in self._keys:
             raise LoginRefused("Keycloak's proof of this login is signed with an unknown key. Nothing was done.")
         return self._keys[kid]
-
-    async def _call(self, method: str, endpoint: str, what: str, data: dict[str, str] | None = None) -> httpx.Response:
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._http.request(method, f"{self._oidc}/{endpoint}", data=data)
-        except (TimeoutError, httpx.TimeoutException) as late:
-            raise KeycloakUnavailable(f"Keycloak did not answer in time when {what}.") from late
-        except httpx.HTTPError as error:
-            raise KeycloakUnavailable(f"Keycloak was not reached when {what}.") from error
-
-    def _json(self, answer: httpx.Response, what: str) -> dict[str, Any]:
-        if answer.status_code != 200:
-            raise by_status(answer.status_code, answer.content, what)
-        try:
-            body = answer.json()
-        except ValueError as error:
-            raise OddAnswer(f"Keycloak gave an answer the bot does not understand when {what}.") from error
-        if not isinstance(body, dict):
-            raise OddAnswer(f"Keycloak gave an answer the bot does not understand when {what}.")
-        return body
 
 
 def _signing_keys(jwks: dict[str, Any]) -> dict[str, jwt.PyJWK]:
