@@ -59,6 +59,7 @@ async def build_adapters(settings: Settings, clock: Clock, stack: AsyncExitStack
         timeout_s=keycloak.timeout_s,
         admin_role=settings.access.admin,
         admin_subgroup=access_rules(settings).subgroup_names[Role.ADMIN] if subgroup else "",
+        service_accounts=[account.client_id] if (account := settings.cli.service_account) else [],
     )
     login = KeycloakLogin(
         server_url=keycloak.url,

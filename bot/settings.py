@@ -113,6 +113,19 @@ class Access(Section):
     platform_admin: str = "platform-admin"
 
 
+class ServiceAccount(Section):
+    """A client of the realm of its own, with a service account that has roles and groups as a person has."""
+
+    client_id: str = Field(min_length=1)
+    client_secret: Secret
+
+
+class CliSection(Section):
+    """Who may change something by `cdm` without a person logging in: asked for with --service-account."""
+
+    service_account: ServiceAccount | None = None
+
+
 class Hawkbit(Section):
     url: str
     username: str
@@ -241,6 +254,7 @@ class Settings(BaseSettings):
     audit: AuditSection = AuditSection()
     keycloak: Keycloak
     access: Access = Access()
+    cli: CliSection = CliSection()
     stacks: list[StackSection] = Field(min_length=1)
     promotion: Promotion = Promotion()
     approvals: dict[str, ApprovalSection] = Field(
@@ -255,6 +269,11 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
         _apart([s.name for s in self.stacks], "stack name")
+        account = self.cli.service_account
+        if account is not None and account.client_id.lower() == self.keycloak.client_id.lower():
+            raise ValueError(
+                "cli.service_account is the bot's own client, which acts for everybody; make a client of its own for it"
+            )
         for stack in self.stacks:
             together = self.promotion.request_timeout_s + self.promotion.max_read_age_s
             if self.promotion.enabled and together >= stack.hawkbit.tick_s:

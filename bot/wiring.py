@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.adapters import Adapters, access_rules, approval_rules
-from bot.audit_keys import keyring
+from bot.adapters import Adapters
+from bot.deciding import build_deciding
 from bot.health import Readiness
 from bot.health import build_router as health_router
 from bot.secrets import Secret, SecretMissing
@@ -21,30 +21,16 @@ from core.ids import Channel, Stack, Tenant
 from core.ports import Clock
 from flows.alarms import AlarmFold
 from flows.anchors import AuditAnchors
-from flows.approvals.book import ApprovalBook
 from flows.approvals.carrying import Carrying
-from flows.approvals.desk import Approvals
-from flows.approvals.login import PREFIX as FRESH
-from flows.approvals.login import FreshLogin
-from flows.gate import Gate
 from flows.incident_desk import IncidentDesk
 from flows.incidents import IncidentActs
 from flows.linking import Linking
-from flows.links import LinkDesk
-from flows.orders import RolloutOrders
 from flows.outbox import OutboxWorker
 from flows.outbox_calls import Exits
 from flows.reconcile import Reconciler
-from flows.rollouts.acts import RolloutActs
-from flows.rollouts.brakes import Brakes
-from flows.rollouts.ledger import Ledger
-from flows.rollouts.promote import Promoter
-from flows.rollouts.settle import Settler
 from flows.rollouts.watch import RolloutWatch
 from flows.run_form import RunOffers
 from flows.runs import Runs
-from flows.trips import Trips
-from flows.world import World
 from handlers.link.confirm import Confirming
 from handlers.link.router import build_router as link_router
 from handlers.slack.answers import Answers
@@ -61,16 +47,12 @@ from handlers.slack.run_form import FormDesk
 from handlers.slack.views import FormDoor
 from handlers.slack.work import WorkLoop
 from handlers.webhooks.thingsboard import ThingsBoardWebhook
-from integrations.store.approvals import ApprovalStore
-from integrations.store.audit import AuditLog
 from integrations.store.connection import Store
 from integrations.store.incidents import Incidents
 from integrations.store.intake import Intake
-from integrations.store.leases import Leases
 from integrations.store.outbox import Outbox
-from integrations.store.people import Links, LinkStates, RememberedYes
+from integrations.store.people import LinkStates
 from integrations.store.replicas import Replicas
-from integrations.store.rollouts import RolloutStore
 from integrations.store.work import WorkQueue
 from runbooks import Catalog
 
@@ -99,46 +81,13 @@ class Parts:
 
 def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, catalog: Catalog) -> Parts:
     """Asks no other system, so the bot starts, and takes alarms, whatever is away."""
-    world = World(adapters.stacks, clock)
-    audit, outbox, leases = AuditLog(store, clock, keyring(settings)), Outbox(store, clock), Leases(store, clock)
-    intake, incidents, links = Intake(store), Incidents(store), Links(store)
-    remembered = RememberedYes(store, clock)
-    gate = Gate(
-        team=settings.slack.team,
-        roles=adapters.roles,
-        links=links,
-        members=adapters.posts,
-        rules=access_rules(settings),
-        audit=audit,
-        remembered=remembered,
-        clock=clock,
-    )
-    records = RolloutStore(store)
-    ledger = Ledger(records, leases, audit, outbox, clock)
-    settler = Settler(ledger)
-    promoter, brakes = Promoter(adapters.sites, ledger, settler), Brakes(adapters.sites, ledger)
-    acts = RolloutActs(world=world, sites=adapters.sites, ledger=ledger, promoter=promoter, brakes=brakes)
-    rules = approval_rules(settings)
-    orders = RolloutOrders(world=world, gate=gate, acts=acts, records=records, rules=rules)
+    deciding = build_deciding(settings, adapters, store, clock)
+    world, gate, audit, links = deciding.world, deciding.gate, deciding.audit, deciding.links
+    outbox, leases, orders = deciding.outbox, deciding.leases, deciding.orders
+    intake, incidents = Intake(store), Incidents(store)
+    approvals = deciding.approvals
+    approval_desk = ApprovalDesk(gate=gate, orders=orders, acts=deciding.acts, approvals=approvals)
     states, public_url = LinkStates(store), settings.server.public_url
-    fresh = FreshLogin(
-        trips=Trips(prefix=FRESH, states=states, login=adapters.login, public_url=public_url),
-        audit=audit,
-        clock=clock,
-        public_url=public_url,
-        acr=settings.keycloak.step_up_acr,
-    )
-    book = ApprovalBook(
-        store=ApprovalStore(store),
-        leases=leases,
-        audit=audit,
-        outbox=outbox,
-        clock=clock,
-        admins=Channel(settings.slack.admin_channel),
-    )
-    carrying = Carrying(gate=gate, acts=acts, book=book, clock=clock)
-    approvals = Approvals(gate=gate, acts=acts, book=book, carrying=carrying, fresh=fresh, rules=rules, clock=clock)
-    approval_desk = ApprovalDesk(gate=gate, orders=orders, acts=acts, approvals=approvals)
     desk = IncidentDesk(
         world=world,
         gate=gate,
@@ -176,7 +125,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         approvals=approval_desk,
         catalog=catalog,
         linking=linking,
-        linked=LinkDesk(gate=gate, links=links, roles=adapters.roles, audit=audit, remembered=remembered),
+        linked=deciding.linked,
         links=settings.links,
     )
     work = WorkLoop(
@@ -226,7 +175,12 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         ),
         watches={
             name: RolloutWatch(
-                site, ledger, promoter, brakes, settler, looks_per_tick=settings.promotion.readings_per_tick
+                site,
+                deciding.ledger,
+                deciding.promoter,
+                deciding.brakes,
+                deciding.settler,
+                looks_per_tick=settings.promotion.readings_per_tick,
             )
             for name, site in adapters.sites.items()
         },
@@ -234,8 +188,8 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         work=work,
         webhook=ThingsBoardWebhook(intake, clock, WebhookSecrets(settings, clock)),
         linking=linking,
-        confirming=Confirming(fresh, approvals),
-        carrying=carrying,
+        confirming=Confirming(approvals.fresh, approvals),
+        carrying=approvals.carrying,
         replicas=Replicas(store, leases.holder),
         slack=build_slack(
             client=client,

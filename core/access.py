@@ -18,7 +18,11 @@ from core.ids import Subject, Tenant
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """What the identity provider said about one person at `read_at` (UTC): effective realm roles, full group paths."""
+    """What the identity provider said about one person at `read_at` (UTC): effective realm roles, full group paths.
+
+    `service_account` names the client whose own account this is, if the settings let it act: it has no e-mail address,
+    so none is asked of it.
+    """
 
     subject: Subject
     username: str
@@ -28,6 +32,7 @@ class Authority:
     realm_roles: frozenset[str]
     groups: frozenset[str]
     read_at: datetime
+    service_account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +319,7 @@ def _unfit(authority: Authority, tenants: frozenset[Tenant], row: Row, rules: Ac
     """What refuses before any role is looked at."""
     if authority.enabled is not True:
         return Access(Verdict.REFUSE, AccessReason.DISABLED)
-    if authority.email_verified is not True:
+    if authority.email_verified is not True and not authority.service_account:
         return Access(Verdict.REFUSE, AccessReason.EMAIL_UNVERIFIED)
     if row.scope is Scope.ANYWHERE:
         return None

@@ -28,8 +28,7 @@ def standing(authority: Authority, rules: AccessRules) -> tuple[str, ...]:
     return (
         f"account: {authority.username} ({authority.subject}), "
         f"{'enabled' if authority.enabled else 'DISABLED, so everything is refused'}",
-        f"e-mail: {authority.email or 'none'}, "
-        f"{'verified' if authority.email_verified else 'NOT VERIFIED, so everything is refused'}",
+        _email(authority),
         f"groups: {_listed(_group(path, rules) for path in sorted(authority.groups))}",
         f"realm roles: {_listed(_role(name, rules) for name in sorted(authority.realm_roles))}",
         f"role scope: {rules.role_scope} ({_SCOPES[rules.role_scope]})",
@@ -55,6 +54,13 @@ def decision(
         f"table: {action.value}: {cells}; needed {where}",
         f"verdict: {access.verdict} ({', '.join(reason)})",
     )
+
+
+def _email(authority: Authority) -> str:
+    if authority.service_account:
+        return f"e-mail: not asked of the service account of the client {authority.service_account}"
+    verified = "verified" if authority.email_verified else "NOT VERIFIED, so everything is refused"
+    return f"e-mail: {authority.email or 'none'}, {verified}"
 
 
 def _listed(parts: Iterable[str]) -> str:

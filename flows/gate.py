@@ -371,7 +371,8 @@ class Gate:
         REFUSALS.labels(reason).inc()
         where = {"tenants": sorted(tenants)} if tenants else {}
         data = {"reason": reason, "caller": str(user), **where}
-        await self._audit.note(subject or f"slack:{user}", f"refused:{action}", object, data)
+        actor = subject or (user.subject if isinstance(user, CliUser) else f"slack:{user}")
+        await self._audit.note(actor, f"refused:{action}", object, data)
         log.info("access_refused", user=str(user), action=str(action), object=object, reason=reason)
         return Denied(reason, text)
 

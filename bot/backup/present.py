@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
+from bot.acting import without_relays
 from bot.adapters import build_adapters
 from bot.secrets import SecretMissing
 from bot.settings import Settings
@@ -31,11 +32,8 @@ class Present:
 async def ask(settings: Settings, clock: Clock) -> Present:
     """Every hawkBit and every tenant's ThingsBoard. Changes nothing there."""
     present = Present()
-    no_relays = settings.model_copy(
-        update={"stacks": [section.model_copy(update={"relay": None}) for section in settings.stacks]}
-    )
     async with AsyncExitStack() as stack:
-        adapters = await build_adapters(no_relays, clock, stack)
+        adapters = await build_adapters(without_relays(settings), clock, stack)
         async with asyncio.TaskGroup() as tasks:
             for world in adapters.stacks:
                 tasks.create_task(_rollouts(present, world))

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import typer
 
+from bot.acting import without_relays
 from bot.adapters import access_rules, build_adapters
 from bot.commands.options import CONFIG, Config, failures_told, give_up, settings_of
 from bot.settings import Settings
@@ -54,9 +55,8 @@ def explain(
 
 async def _explained(settings: Settings, user: str, action: Action, object: str) -> list[str]:
     clock, rules = SystemClock(), access_rules(settings)
-    no_relays = settings.model_copy(update={"stacks": [s.model_copy(update={"relay": None}) for s in settings.stacks]})
     async with opened_store(settings) as store, AsyncExitStack() as stack:
-        adapters = await build_adapters(no_relays, clock, stack)
+        adapters = await build_adapters(without_relays(settings), clock, stack)
         subject, steps = _person(user, settings.slack.team, (await Links(store).book()).links)
         if subject is None:
             return steps

@@ -13,17 +13,27 @@ from bot import logs
 from bot.config_file import BadConfig, load_settings
 from bot.secrets import SecretMissing
 from bot.settings import Settings
+from bot.terminal import as_lines
 from core.errors import OutsideError
+from flows.gate import Denied
 from integrations.store.connection import STORE_DOWN
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file.", envvar="CDM_CONFIG")]
 CONFIG = Path("cdm.yaml")
+ByServiceAccount = Annotated[
+    bool, typer.Option("--service-account", help="Act as cli.service_account of the settings, instead of logging in.")
+]
 
 
 def give_up(text: str) -> typer.Exit:
     """To be raised: the text on stderr, exit code 1."""
     typer.echo(text, err=True)
     return typer.Exit(1)
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal, apart from the command's answer."""
+    typer.echo(text, err=True)
 
 
 def settings_of(config: Path) -> Settings:
@@ -42,6 +52,8 @@ def failures_told() -> Iterator[None]:
         yield
     except SecretMissing as error:
         raise give_up(str(error)) from None
+    except Denied as no:
+        raise give_up(as_lines(no.text)) from None
     except OutsideError as error:
         raise give_up(error.user_text) from None
     except STORE_DOWN as error:

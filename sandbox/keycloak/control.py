@@ -6,6 +6,8 @@ PUT     /_sandbox/keycloak/users/{username}  create or change, only what the bod
 DELETE  /_sandbox/keycloak/users/{username}
 PUT     /_sandbox/keycloak/groups            {"path": "/evil/customer-b", "name": "", "realm_roles": []}; parents too
 PUT     /_sandbox/keycloak/client            {"redirect_uris": [], "enabled": true, "rights": ["view-users"]}
+PUT     /_sandbox/keycloak/clients/{id}      {"secret": "", "realm_roles": [], "groups": []}: one more client, with a
+                                             service account; answers the account
 PUT     /_sandbox/keycloak/realm             {"duplicate_emails": true}
 The server is taken down or slowed by the faults every stand-in has (`sandbox.wire`).
 """
@@ -20,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.keycloak.realm import Group, Taken, User
+from sandbox.keycloak.realm import Client, Group, Taken, User
 from sandbox.keycloak.site import Site
 
 _PLAIN = ("enabled", "email_verified", "password", "first_name", "last_name")
@@ -36,6 +38,7 @@ class Control:
             Route(f"{base}/users/{{username}}", self.delete_user, methods=["DELETE"]),
             Route(f"{base}/groups", self.put_group, methods=["PUT"]),
             Route(f"{base}/client", self.put_client, methods=["PUT"]),
+            Route(f"{base}/clients/{{id}}", self.put_service_client, methods=["PUT"]),
             Route(f"{base}/realm", self.put_realm, methods=["PUT"]),
         ]
 
@@ -106,13 +109,21 @@ class Control:
 
     async def put_client(self, request: Request) -> Response:
         wanted = json.loads(await request.body())
-        (client,) = self._realm.clients.values()
+        client = next(iter(self._realm.clients.values()))  # the realm file's own
         client.redirect_uris = wanted.get("redirect_uris", client.redirect_uris)
         client.enabled = wanted.get("enabled", client.enabled)
         account = self._realm.service_account(client.id)
         account.rights = set(wanted.get("rights", account.rights))
         shown = {"redirect_uris": client.redirect_uris, "enabled": client.enabled, "rights": sorted(account.rights)}
         return JSONResponse(shown)
+
+    async def put_service_client(self, request: Request) -> Response:
+        wanted, id = json.loads(await request.body()), request.path_params["id"]
+        self._realm.clients[id] = Client(id, wanted["secret"], [], enabled=True, pkce=True, device_grant=False, name=id)
+        account = User(f"service-account-{id}", "", service_client=id)
+        account.roles = {self._realm.default_role, *wanted.get("realm_roles", ())}
+        self._realm.add(account, wanted.get("groups", ()))
+        return JSONResponse(_shown(account))
 
     async def put_realm(self, request: Request) -> Response:
         wanted = json.loads(await request.body())

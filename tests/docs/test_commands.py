@@ -40,6 +40,8 @@ NOT_RUN = {
     "make test": "runs this",
     "cdm run --scenario bad-bundle": "a minute long; tests/scenario/test_scenarios.py plays it on the real bot",
     "cdm run --scenario mine.yaml": "nobody has written it; tests/unit/sandbox reads files of one's own",
+    "cdm rollout ": "asks for a login in a browser; tests/scenario/test_cli_identity.py has one",
+    "cdm links ": "as above",
     "kcadm.sh config credentials": "needs a real Keycloak; tests/docs/test_recipes.py has one where there is Java",
     "deploy/recipes/keycloak-client.sh": "as above",
     "sudo ": "changes the relay's machine; the sshd settings are checked in tests/docs/test_recipes.py",

@@ -17,6 +17,7 @@ import pytest
 from bot.config_file import load_settings
 from bot.probe import bounded, looks
 from integrations.clock import SystemClock
+from integrations.keycloak.device_grant import DeviceGrant
 from integrations.keycloak.roles import KeycloakRoles
 from sandbox.cast import PIPELINE, SET_NAME
 from sandbox.world import SandboxWorld
@@ -145,10 +146,16 @@ async def test_the_keycloak_recipe_makes_a_client_that_reads_people_and_may_no_m
         client_secret=secret.read_text().strip,
         clock=SystemClock(),
     )
+    grant = DeviceGrant(
+        server_url=real_keycloak.url, realm="fresh", client_id="cdm-bot", client_secret=secret.read_text().strip
+    )
     try:
         probed = await roles.probe(["/customer-a"])
+        begun = await grant.begin()
     finally:
         await roles.aclose()
+        await grant.aclose()
+    assert "/realms/fresh/device" in begun.verification_uri
     assert probed.reads_people
     assert not probed.too_much
     assert list(probed.missing_groups) == ["/customer-a"]

@@ -57,6 +57,12 @@ class Realm(Protocol):
 
     async def set_bot_enabled(self, enabled: bool) -> None: ...
     async def allow_redirect(self, uri: str) -> None: ...
+    async def create_service_account(
+        self, client_id: str, secret: str, *, roles: Collection[str] = (), groups: Collection[str] = ()
+    ) -> str:
+        """One more client, which acts in its own name; the id of its account."""
+        ...
+
     async def set_duplicate_emails_allowed(self, allowed: bool) -> None: ...
 
 
@@ -179,6 +185,16 @@ class AdminRealm:
         client = await self.call("GET", f"/clients/{await self._client()}")
         uris = [*client["redirectUris"], uri]
         await self.call("PUT", f"/clients/{client['id']}", json={**client, "redirectUris": uris})
+
+    async def create_service_account(
+        self, client_id: str, secret: str, *, roles: Collection[str] = (), groups: Collection[str] = ()
+    ) -> str:
+        client = {"clientId": client_id, "secret": secret, "serviceAccountsEnabled": True, "standardFlowEnabled": False}
+        created = str(await self.call("POST", "/clients", json=client)).rsplit("/", 1)[1]
+        account = str((await self.call("GET", f"/clients/{created}/service-account-user"))["id"])
+        await self._add_roles(account, roles)
+        await self.set_groups(account, groups)
+        return account
 
     async def set_duplicate_emails_allowed(self, allowed: bool) -> None:
         """A realm that allows duplicates cannot also log in by e-mail."""

@@ -84,5 +84,11 @@ class StandInRealm:
         now = (await self._call("PUT", "/client", {}))["redirect_uris"]
         await self._call("PUT", "/client", {"redirect_uris": [*now, uri]})
 
+    async def create_service_account(
+        self, client_id: str, secret: str, *, roles: Collection[str] = (), groups: Collection[str] = ()
+    ) -> str:
+        body = {"secret": secret, "realm_roles": list(roles), "groups": list(groups)}
+        return str((await self._call("PUT", f"/clients/{client_id}", body))["id"])
+
     async def set_duplicate_emails_allowed(self, allowed: bool) -> None:
         await self._call("PUT", "/realm", {"duplicate_emails": allowed})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -141,6 +142,13 @@ def test_a_disabled_person_may_do_nothing_although_keycloak_still_lists_the_role
     who = person("cdm-admin", "platform-admin", groups=("/customer-a",), enabled=False)
     refused = Access(Verdict.REFUSE, AccessReason.DISABLED)
     assert decide_access(action, frozenset({A}), who, RULES) == refused
+
+
+def test_a_service_account_needs_no_address_and_everything_else() -> None:
+    client = replace(person("cdm-admin", groups=("/customer-a",), verified=False), email="", service_account="cdm-ci")
+    assert may(Action.PAUSE, client, A)
+    assert not may(Action.PAUSE, client, A, B)
+    assert not may(Action.PAUSE, replace(client, enabled=False), A)
 
 
 @pytest.mark.parametrize("action", list(Action))

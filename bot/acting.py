@@ -1,0 +1,56 @@
+"""How a command that changes something begins: who is it, then the store, and what decides there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from bot.adapters import build_adapters
+from bot.audit_keys import keyring
+from bot.deciding import Deciding, build_deciding
+from bot.identity import proven, shell_user
+from bot.settings import Settings
+from bot.store_access import opened_store
+from core.errors import OutsideError
+from core.ids import CliUser
+from core.ports import Clock
+from integrations.store.audit import AuditLog
+from integrations.store.connection import check_schema
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """`caller` has just proven who they are; nothing is decided yet."""
+
+    caller: CliUser
+    parts: Deciding
+
+
+@asynccontextmanager
+async def acting(
+    settings: Settings, clock: Clock, command: str, *, service_account: bool, say: Callable[[str], None]
+) -> AsyncIterator[Acting]:
+    """For the block: who asks for `command`, and what decides and acts. Raises OutsideError; a refused login is in the
+    audit log. The store is opened after the login: one at rest, once opened, refuses a bot that starts."""
+    try:
+        caller = await proven(settings, clock, service_account=service_account, say=say)
+    except OutsideError as error:
+        with suppress(OutsideError):  # where there is no store, the refusal still counts
+            async with opened_store(settings) as store:
+                log = AuditLog(store, clock, keyring(settings))
+                await log.note(shell_user(), "refused:login", f"command:{command}", {"reason": error.reason})
+        raise
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(opened_store(settings))
+        await check_schema(store)
+        adapters = await build_adapters(without_relays(settings), clock, stack)
+        parts = build_deciding(settings, adapters, store, clock)
+        how = "service account" if service_account else "login"
+        await parts.audit.note(caller.subject, "login", f"command:{command}", {"by": how, "shell": shell_user()})
+        yield Acting(caller, parts)
+
+
+def without_relays(settings: Settings) -> Settings:
+    """For a command that runs nothing on devices, so that it needs no key and no known hosts."""
+    return settings.model_copy(update={"stacks": [s.model_copy(update={"relay": None}) for s in settings.stacks]})

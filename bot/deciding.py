@@ -1,0 +1,110 @@
+"""What decides and acts for people, put together alike in the bot and in a command that runs beside it.
+
+A command is one more replica: what it does to a rollout is fenced by that rollout's lease, and what shall be shown in
+Slack is written to the store, from where the bot brings it there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.adapters import Adapters, access_rules, approval_rules
+from bot.audit_keys import keyring
+from bot.settings import Settings
+from core.ids import Channel
+from core.ports import Clock
+from flows.approvals.book import ApprovalBook
+from flows.approvals.carrying import Carrying
+from flows.approvals.desk import Approvals
+from flows.approvals.login import PREFIX, FreshLogin
+from flows.gate import Gate
+from flows.links import LinkDesk
+from flows.orders import RolloutOrders
+from flows.rollouts.acts import RolloutActs
+from flows.rollouts.brakes import Brakes
+from flows.rollouts.ledger import Ledger
+from flows.rollouts.promote import Promoter
+from flows.rollouts.settle import Settler
+from flows.trips import Trips
+from flows.world import World
+from integrations.store.approvals import ApprovalStore
+from integrations.store.audit import AuditLog
+from integrations.store.connection import Store
+from integrations.store.leases import Leases
+from integrations.store.outbox import Outbox
+from integrations.store.people import Links, LinkStates, RememberedYes
+from integrations.store.rollouts import RolloutStore
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """The gate, and what people do through it that needs no Slack."""
+
+    world: World
+    audit: AuditLog
+    outbox: Outbox
+    leases: Leases
+    links: Links
+    gate: Gate
+    ledger: Ledger
+    settler: Settler
+    promoter: Promoter
+    brakes: Brakes
+    acts: RolloutActs
+    orders: RolloutOrders
+    approvals: Approvals
+    linked: LinkDesk
+
+
+def build_deciding(settings: Settings, adapters: Adapters, store: Store, clock: Clock) -> Deciding:
+    """Asks no other system. Raises SecretMissing where the audit's key cannot be read."""
+    world, links, remembered = World(adapters.stacks, clock), Links(store), RememberedYes(store, clock)
+    audit, outbox, leases = AuditLog(store, clock, keyring(settings)), Outbox(store, clock), Leases(store, clock)
+    gate = Gate(
+        team=settings.slack.team,
+        roles=adapters.roles,
+        links=links,
+        members=adapters.posts,
+        rules=access_rules(settings),
+        audit=audit,
+        remembered=remembered,
+        clock=clock,
+    )
+    records = RolloutStore(store)
+    ledger = Ledger(records, leases, audit, outbox, clock)
+    settler = Settler(ledger)
+    promoter, brakes = Promoter(adapters.sites, ledger, settler), Brakes(adapters.sites, ledger)
+    acts = RolloutActs(world=world, sites=adapters.sites, ledger=ledger, promoter=promoter, brakes=brakes)
+    rules, public_url = approval_rules(settings), settings.server.public_url
+    fresh = FreshLogin(
+        trips=Trips(prefix=PREFIX, states=LinkStates(store), login=adapters.login, public_url=public_url),
+        audit=audit,
+        clock=clock,
+        public_url=public_url,
+        acr=settings.keycloak.step_up_acr,
+    )
+    book = ApprovalBook(
+        store=ApprovalStore(store),
+        leases=leases,
+        audit=audit,
+        outbox=outbox,
+        clock=clock,
+        admins=Channel(settings.slack.admin_channel),
+    )
+    carrying = Carrying(gate=gate, acts=acts, book=book, clock=clock)
+    return Deciding(
+        world=world,
+        audit=audit,
+        outbox=outbox,
+        leases=leases,
+        links=links,
+        gate=gate,
+        ledger=ledger,
+        settler=settler,
+        promoter=promoter,
+        brakes=brakes,
+        acts=acts,
+        orders=RolloutOrders(world=world, gate=gate, acts=acts, records=records, rules=rules),
+        approvals=Approvals(gate=gate, acts=acts, book=book, carrying=carrying, fresh=fresh, rules=rules, clock=clock),
+        linked=LinkDesk(gate=gate, links=links, roles=adapters.roles, audit=audit, remembered=remembered),
+    )
