@@ -36,10 +36,7 @@ async def acting(
     try:
         caller = await proven(settings, clock, service_account=service_account, say=say)
     except OutsideError as error:
-        with suppress(OutsideError):  # where there is no store, the refusal still counts
-            async with opened_store(settings) as store:
-                log = AuditLog(store, clock, keyring(settings))
-                await log.note(shell_user(), "refused:login", f"command:{command}", {"reason": error.reason})
+        await note_refusal(settings, clock, shell_user(), "login", f"command:{command}", error.reason)
         raise
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(opened_store(settings))
@@ -49,6 +46,14 @@ async def acting(
         how = "service account" if service_account else "login"
         await parts.audit.note(caller.subject, "login", f"command:{command}", {"by": how, "shell": shell_user()})
         yield Acting(caller, parts)
+
+
+async def note_refusal(settings: Settings, clock: Clock, actor: str, action: str, object: str, reason: str) -> None:
+    """Write a refusal down, if there is a store; where there is none, it still counts."""
+    with suppress(OutsideError):
+        async with opened_store(settings) as store:
+            log = AuditLog(store, clock, keyring(settings))
+            await log.note(actor, f"refused:{action}", object, {"reason": reason})
 
 
 def without_relays(settings: Settings) -> Settings:

@@ -97,6 +97,7 @@ class Action(StrEnum):
     EDIT_POLICY = "edit_policy"
     DELETE_ROLLOUT = "delete_rollout"
     AUDIT_VERIFY = "audit_verify"
+    MAINTAIN = "maintain"
 
 
 class Cell(StrEnum):
@@ -174,6 +175,7 @@ TABLE: Mapping[Action, Row] = MappingProxyType(
         Action.EDIT_POLICY: _ADMIN,
         Action.DELETE_ROLLOUT: _ADMIN,
         Action.AUDIT_VERIFY: Row(Cell.NO, Cell.NO, Cell.YES, scope=Scope.ANYWHERE),
+        Action.MAINTAIN: _ADMIN,
     }
 )
 

@@ -13,14 +13,19 @@ from bot.backup import archive, contents, making, snapshot
 from bot.backup.archive import Manifest
 from bot.backup.present import Present
 from bot.backup.repeating import Prepared, prepare
+from bot.maintaining import Maintainer
 from bot.settings import Settings
 from bot.store_access import opened_store, store_directory
 from core.errors import Refused
+from core.ids import Channel
+from core.messages.maintenance import restored_unproven
+from core.outbox import Wanted
 from core.ports import Clock
 from integrations.store.audit import AuditLog
 from integrations.store.connection import Store, check_store, connect
 from integrations.store.embedded import EmbeddedStore
 from integrations.store.families import SCHEMA_VERSION
+from integrations.store.outbox import Outbox, Priority
 from integrations.store.replicas import ALIVE_S, Replicas
 
 SCHEMA = "cdm:schema"
@@ -39,7 +44,9 @@ class Restored:
     replaced: Path | None
 
 
-async def restore(settings: Settings, path: Path, present: Present, clock: Clock, *, replace: bool) -> Restored:
+async def restore(
+    settings: Settings, path: Path, present: Present, clock: Clock, by: Maintainer, *, replace: bool
+) -> Restored:
     """Raises Refused where a bot is at work, the store holds anything (without `replace`), or the file is no good."""
     with tempfile.TemporaryDirectory(prefix="cdm-") as made:
         work = Path(made)
@@ -48,7 +55,7 @@ async def restore(settings: Settings, path: Path, present: Present, clock: Clock
             replaced = await _put_aside(settings, target, clock) if await _holds_anything(target, replace) else None
             await contents.leave_out(copy)
             prepared = await prepare(copy, settings, present, manifest.taken_at, clock)
-            await AuditLog(copy, clock, keyring(settings)).note("bot", "restored", "store", _told(manifest, replaced))
+            await _write_down(copy, settings, clock, by, _told(manifest, replaced))
             await _pour(copy, target, await contents.counted(copy))
     return Restored(manifest, prepared, replaced)
 
@@ -129,6 +136,22 @@ async def _carry(copy: Store, target: Store, keys: list[bytes]) -> None:
             if value is not None:
                 pipe.restore(key, max(ends, 0), value, replace=True, absttl=ends > 0)
         await pipe.execute()
+
+
+async def _write_down(copy: Store, settings: Settings, clock: Clock, by: Maintainer, told: dict[str, str]) -> None:
+    """Who restores, into the log that goes on from here; and to the admins, where nobody proved who they are."""
+    data = told | {"name": by.name} | ({"without_login": by.reason} if by.reason else {})
+    await AuditLog(copy, clock, keyring(settings)).note(by.actor, "restored", "store", data)
+    if by.reason:
+        wanted = Wanted(
+            key=f"notice:restored:{clock.now():%Y%m%dT%H%M%S}",
+            channel=Channel(settings.slack.admin_channel),
+            message=restored_unproven(by.name, by.reason, clock.now()),
+            priority=Priority.INCIDENT,
+            critical=True,
+            open=False,
+        )
+        await Outbox(copy, clock).put(wanted)
 
 
 def _told(manifest: Manifest, replaced: Path | None) -> dict[str, str]:

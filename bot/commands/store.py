@@ -12,9 +12,12 @@ from bot.audit_keys import keyring
 from bot.backup import making, present, restoring
 from bot.backup.present import Present
 from bot.backup.restoring import Restored
-from bot.commands.options import CONFIG, Config, failures_told, give_up, settings_of
+from bot.commands.options import CONFIG, ByServiceAccount, Config, failures_told, give_up, say, settings_of
+from bot.maintaining import Maintainer, maintainer, unproven
+from bot.secrets import SecretMissing
 from bot.settings import Settings
 from bot.store_access import opened_store
+from core.errors import Unavailable
 from integrations.clock import SystemClock
 
 WHEN = "%Y-%m-%d %H:%M:%S UTC"
@@ -49,10 +52,15 @@ def restore(
     offline: Annotated[
         bool, typer.Option("--offline", help="Also where hawkBit or ThingsBoard do not answer. Read what it says.")
     ] = False,
+    service_account: ByServiceAccount = False,
+    without_login: Annotated[
+        str, typer.Option(help="Where Keycloak cannot be asked: why. Told in the audit log and to the admins.")
+    ] = "",
 ) -> None:
-    """Put a backup into the store, while no bot runs. Every rollout is held afterwards: look, then release."""
+    """Put a backup into the store, while no bot runs, after an admin's login. Every rollout is held afterwards."""
     settings = settings_of(config)
     with failures_told():
+        by = asyncio.run(_by(settings, service_account, without_login.strip()))
         now = asyncio.run(present.ask(settings, SystemClock()))
         if now.unasked and not offline:
             said = "\n".join(f"  {text}" for text in sorted(now.unasked))
@@ -60,8 +68,22 @@ def restore(
                 f"Not restored: what goes on since the backup could not be asked.\n{said}\nMend that first, or add "
                 "--offline: then rollouts and alarms that began since the backup are not known."
             )
-        done = asyncio.run(restoring.restore(settings, file, now, SystemClock(), replace=replace))
+        done = asyncio.run(restoring.restore(settings, file, now, SystemClock(), by, replace=replace))
     _tell(done, now)
+    if by.reason:
+        say(f"Nobody logged in: the audit log and a message to the admins name {by.name}, and the reason.")
+
+
+async def _by(settings: Settings, service_account: bool, reason: str) -> Maintainer:
+    if reason:
+        return unproven(reason)
+    try:
+        return await maintainer(settings, SystemClock(), "restore", service_account=service_account, say=say)
+    except (Unavailable, SecretMissing) as away:
+        raise give_up(
+            f"Not restored: nobody can say who you are. {away} If that cannot be mended first: "
+            '--without-login "why", which is told in the audit log and to the admins.'
+        ) from away
 
 
 async def _backup(settings: Settings, file: Path) -> making.Made:

@@ -34,6 +34,7 @@ _PHRASES: Mapping[Action, str] = {
     Action.EDIT_POLICY: "edit policies",
     Action.DELETE_ROLLOUT: "delete a rollout",
     Action.AUDIT_VERIFY: "verify the audit log",
+    Action.MAINTAIN: "change the bot itself",
 }
 _RISKS: Mapping[str, str] = {"read": "(only reads)", "change": "(*changes the device*)"}
 

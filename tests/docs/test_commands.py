@@ -123,6 +123,7 @@ class Desk:
             ("https://hawkbit.example.com", self.world.url("hawkbit")),
             ("https://thingsboard.example.com", self.world.url("thingsboard")),
             ("--start-after 30", "--start-after 0"),
+            ("--replace", "--replace --without-login 'nobody stands at the browser of this test'"),
             ("cdm run --scenario none", f"{_OUTSIDE} cdm run --config none.yaml --no-page --for 2 --scenario none"),
         ):
             text = text.replace(shown, meant)

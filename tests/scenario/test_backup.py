@@ -17,7 +17,9 @@ from sandbox.bot_process import BotProcess
 from sandbox.cast import ROLLOUTS, STACK, TENANTS
 from sandbox.slack.seen import SeenMessage
 from sandbox.world import SandboxWorld
+from tests.keycloak.standin import StandInRealm
 from tests.scenario.program import raised, until
+from tests.scenario.terminal import Terminal
 
 A = TENANTS[0]
 
@@ -85,8 +87,14 @@ async def test_an_old_backup_neither_promotes_nor_posts_again_and_holds_until_a_
     await bot.stop()
     before = {rollout: started(world, rollout) for rollout in (spring, summer)}
 
-    done = await cdm(world, "restore", file, "--replace")
-    assert done.exit_code == 0, done.output
+    world.realm.device_interval_s = 1
+    shell = Terminal(world.config)
+    refused = await shell.log_in("bob", "restore", str(file), "--replace")
+    assert refused.code == 1
+    assert "takes an admin of every tenant" in refused.err
+    assert "refused:maintain" in (await cdm(world, "audit", "show", "--last", "1")).output
+    done = await shell.log_in("alice", "restore", str(file), "--replace")
+    assert done.code == 0, done.err
     await bot.start()
     for name in ("spring", "summer"):
         await until(lambda name=name: held(world, name), f"{name} says that it is held")  # type: ignore[misc]
@@ -95,6 +103,8 @@ async def test_an_old_backup_neither_promotes_nor_posts_again_and_holds_until_a_
     assert {rollout: started(world, rollout) for rollout in before} == before
     verified = await cdm(world, "audit", "verify")
     assert verified.exit_code == 0, verified.output
+    restored = (await cdm(world, "audit", "show", "--action", "restored")).output
+    assert await StandInRealm(world.url("keycloak")).user_id("alice") in restored
 
     (message,) = await held(world, "summer")
     await world.people.click("U0ALICE", ROLLOUTS, message.ts, "unhold")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
@@ -41,7 +42,7 @@ from tests.unit.bot.conftest import Run, edit
 
 EU1, TENANT, CHANNEL = Stack("eu1"), Tenant("customer-a"), Channel("C0000000004")
 ROLLOUT = RolloutId(17)
-OFFLINE = ("--offline",)
+OFFLINE = ("--offline", "--without-login", "no Keycloak in this test")
 """Nothing listens where these settings say the other systems are."""
 
 
@@ -150,6 +151,32 @@ async def test_what_is_restored_is_what_survives_and_its_audit_chain_goes_on(
     assert (await store.get("cdm:schema")) == b"1"
     await store.aclose()
     await other.stop()
+
+
+async def test_a_restore_without_a_login_is_told_in_the_log_it_leads_to_and_to_the_admins(
+    run: Run, config: Path, working: Store, server: EmbeddedStore, tmp_path: Path, clock: ManualClock
+) -> None:
+    edit(config, "store: {}", f"store: {{url: '{server.url}'}}")
+    file = tmp_path / "b.cdm-backup"
+    await run(app, "backup", file, "--config", config)
+    before = await keys_of(working)
+    refused = await run(app, "restore", file, "--config", config, "--replace", "--offline")
+    assert refused.exit_code == 1
+    assert "nobody can say who you are" in refused.stderr
+    assert "--without-login" in refused.stderr
+    assert await keys_of(working) == before
+
+    why = ("--without-login", "the data centre is dark")
+    done = await run(app, "restore", file, "--config", config, "--replace", "--offline", *why)
+    assert done.exit_code == 0, done.output
+    assert "Nobody logged in" in done.stderr
+    (entry,) = [e for e in await AuditLog(working, clock).latest(3) if e.action == "restored"]
+    assert entry.actor == f"shell:{getpass.getuser()}"
+    assert entry.data["without_login"] == "the data centre is dark"
+    told = [key for key in await keys_of(working) if key.startswith("cdm:outbox:want:notice:restored")]
+    message = await working.get(told[0])
+    assert b"the data centre is dark" in message
+    assert load_settings(config).slack.admin_channel.encode() in message
 
 
 def with_data_dir(config: Path, to: Path, data_dir: Path) -> None:
@@ -261,7 +288,7 @@ async def test_systems_that_cannot_be_asked_stop_a_restore_unless_that_is_wanted
 ) -> None:
     file = tmp_path / "b.cdm-backup"
     await run(app, "backup", file, "--config", config)
-    done = await run(app, "restore", file, "--config", config, "--replace")
+    done = await run(app, "restore", file, "--config", config, "--replace", *OFFLINE[1:])
     assert done.exit_code == 1
     assert "--offline" in done.stderr
 

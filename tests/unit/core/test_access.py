@@ -60,6 +60,7 @@ link_others        no/-    no/-    no/-      yes/-      no/-               yes/-
 edit_policy        no/-    no/-    no/-      yes/-      no/-               yes/-
 delete_rollout     no/-    no/-    no/-      yes/-      no/-               yes/-
 audit_verify       no/-    no/-    no/-      yes/-      no/-               yes/-
+maintain           no/-    no/-    no/-      yes/-      no/-               yes/-
 """
 
 _HEAD, *_LINES = [line.split() for line in MATRIX.strip().splitlines()]
@@ -149,6 +150,14 @@ def test_a_service_account_needs_no_address_and_everything_else() -> None:
     assert may(Action.PAUSE, client, A)
     assert not may(Action.PAUSE, client, A, B)
     assert not may(Action.PAUSE, replace(client, enabled=False), A)
+
+
+def test_maintaining_takes_an_admin_of_every_tenant() -> None:
+    everywhere = tuple(RULES.tenant_groups.values())
+    assert may(Action.MAINTAIN, person("cdm-admin", groups=everywhere), A, B, C)
+    assert may(Action.MAINTAIN, person("platform-admin"), A, B, C)
+    assert not may(Action.MAINTAIN, person("cdm-admin", groups=everywhere[:2]), A, B, C)
+    assert not may(Action.MAINTAIN, person("cdm-operator", groups=everywhere), A, B, C)
 
 
 @pytest.mark.parametrize("action", list(Action))

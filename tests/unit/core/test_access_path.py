@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -40,6 +41,12 @@ def test_what_refuses_everything_stands_out() -> None:
     assert "NOT VERIFIED" in told
     assert "groups: none" in told
     assert "roles that count: none" in told
+
+
+def test_of_a_service_account_it_says_that_no_address_is_asked() -> None:
+    told = "\n".join(standing(replace(person("cdm-operator", verified=False), service_account="deploy"), RULES))
+    assert "not asked of the service account of the client deploy" in told
+    assert "NOT VERIFIED" not in told
 
 
 def test_what_is_missing_is_named_with_where() -> None:
