@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from core.access import Action
@@ -17,6 +18,14 @@ from flows.gate import Denied, Gate, Person, SecondPerson
 from flows.rollouts.acts import RolloutActs, Verb
 from flows.world import StackWorld, World
 from integrations.store.rollouts import RolloutStore
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """What became of an order, in words. `done`: it was carried out (or had been), or is sent and being read back."""
+
+    text: str
+    done: bool
 
 
 class RolloutOrders:
@@ -82,8 +91,8 @@ class RolloutOrders:
 
     async def order(
         self, user: Caller, verb: Verb, stack_name: str, rollout: RolloutId, group_index: int | None
-    ) -> str:
-        """Carry out an order; what happened, in words. Raises Denied or OutsideError where nothing was begun;
+    ) -> Ordered:
+        """Carry out an order; what happened. Raises Denied or OutsideError where nothing was begun;
         NeedsAnother or LoginWanted where it may be asked for, or done after a fresh login.
 
         `group_index` is the group that the person was shown; None (a typed command) means the next one as hawkBit has
@@ -106,10 +115,10 @@ class RolloutOrders:
         self._by_policy(order, who)
         if who.remembered:
             dark = f"Keycloak does not answer; their rights are of {who.read_at:%H:%M} UTC"
-            _, text = await self._acts.carry_out(order, actor, f"held by hand ({dark})")
-            return f"{text} Keycloak does not answer: done on your rights of {who.read_at:%H:%M} UTC."
-        _, text = await self._acts.carry_out(order, actor, still_allowed=still_allowed)
-        return text
+            done, text = await self._acts.carry_out(order, actor, f"held by hand ({dark})")
+            return Ordered(f"{text} Keycloak does not answer: done on your rights of {who.read_at:%H:%M} UTC.", done)
+        done, text = await self._acts.carry_out(order, actor, still_allowed=still_allowed)
+        return Ordered(text, done)
 
     def _by_policy(self, order: Order, who: Person) -> None:
         """What the policy asks for beyond the table."""

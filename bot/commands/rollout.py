@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from bot.acting import acting
-from bot.commands.options import CONFIG, ByServiceAccount, Config, failures_told, say, settings_of
+from bot.commands.options import CONFIG, ByServiceAccount, Config, failures_told, give_up, say, settings_of
 from bot.settings import Settings
 from core.messages.text import plain
+from flows.orders import Ordered
 from flows.rollouts.acts import Verb
 from integrations.clock import SystemClock
 
@@ -26,10 +27,14 @@ def rollout(
     """Promote, resume, pause, hold, unhold or stop a rollout, after a login, by the same rights as in Slack."""
     settings = settings_of(config)
     with failures_told():
-        typer.echo(plain(asyncio.run(_order(settings, verb, name, service_account)), WIDTH))
+        ordered = asyncio.run(_order(settings, verb, name, service_account))
+    said = plain(ordered.text, WIDTH)
+    if not ordered.done:
+        raise give_up(said)
+    typer.echo(said)
 
 
-async def _order(settings: Settings, verb: Verb, name: str, service_account: bool) -> str:
+async def _order(settings: Settings, verb: Verb, name: str, service_account: bool) -> Ordered:
     command = f"rollout {verb.value}"
     async with acting(settings, SystemClock(), command, service_account=service_account, say=say) as act:
         _, visible = await act.parts.gate.viewer(act.caller)

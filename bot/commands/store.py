@@ -75,6 +75,8 @@ def restore(
 
 
 async def _by(settings: Settings, service_account: bool, reason: str) -> Maintainer:
+    if reason and service_account:
+        raise give_up("Give --service-account or --without-login, not both: the audit log names one.")
     if reason:
         return unproven(reason)
     try:

@@ -36,7 +36,7 @@ class ApprovalDesk:
     async def order(self, user: SlackUser, verb: Verb, stack: str, rollout: RolloutId, group: int | None) -> Message:
         """Carry it out, or say what it takes: to ask for it, or to log in anew. Raises Denied or OutsideError."""
         try:
-            text = await self._orders.order(user, verb, stack, rollout, group)
+            ordered = await self._orders.order(user, verb, stack, rollout, group)
         except NeedsAnother as needs:
             order = needs.order
             value = f"{self._acts.value(order)}|{plain(order.title, 120)}"
@@ -45,7 +45,7 @@ class ApprovalDesk:
             return needs_second_message(needs.text, value, typed, glass=glass)
         except LoginWanted as wanted:
             return await self._approvals.confirm_alone(user, wanted.who, wanted.order)
-        safe = literal(text, 2000)
+        safe = literal(ordered.text, 2000)
         return compose(safe, section(safe))
 
     async def ask(self, user: SlackUser, verb: Verb, stack: Stack, rollout: RolloutId, reason: str) -> Message:

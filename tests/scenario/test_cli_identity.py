@@ -86,6 +86,9 @@ async def test_a_service_account_acts_in_its_own_name_within_its_own_tenants(sce
     await scene.office.shows(ROLLOUTS, "*spring*", "service-account-deploy", button="unhold")
     intent, _ = await scene.noted(scene.deploy, "hold")
     assert intent.data["name"] == "service-account-deploy"
+    early = await scene.shell.run("rollout", "promote", "spring", "--service-account")
+    assert early.code == 1, "on hold, and without proof from its devices"
+    assert await scene.office.started(scene.spring) == 1
     elsewhere = await scene.shell.run("rollout", "hold", "summer", "--service-account")
     assert elsewhere.code == 1
     assert "no rollout 'summer' in your tenants" in elsewhere.err

@@ -167,6 +167,8 @@ async def test_a_restore_without_a_login_is_told_in_the_log_it_leads_to_and_to_t
     assert await keys_of(working) == before
 
     why = ("--without-login", "the data centre is dark")
+    both = await run(app, "restore", file, "--config", config, "--replace", "--offline", "--service-account", *why)
+    assert "not both" in both.stderr
     done = await run(app, "restore", file, "--config", config, "--replace", "--offline", *why)
     assert done.exit_code == 0, done.output
     assert "Nobody logged in" in done.stderr
