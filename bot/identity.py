@@ -37,19 +37,26 @@ def shell_user() -> str:
     return f"shell:{getpass.getuser()}"
 
 
-async def _client(settings: Settings) -> CliUser:
+def service_account_of(settings: Settings) -> ServiceAccount | None:
+    """The client that may act at the command line, if the settings name one. To be closed after use."""
     account, keycloak = settings.cli.service_account, settings.keycloak
     if account is None:
-        raise Refused(
-            "There is no service account in cdm.yaml: add cli.service_account with client_id and client_secret, or "
-            "leave --service-account away and log in yourself."
-        )
-    client = ServiceAccount(
+        return None
+    return ServiceAccount(
         server_url=keycloak.url,
         realm=keycloak.realm,
         client_id=account.client_id,
         client_secret=account.client_secret.read,
     )
+
+
+async def _client(settings: Settings) -> CliUser:
+    client = service_account_of(settings)
+    if client is None:
+        raise Refused(
+            "There is no service account in cdm.yaml: add cli.service_account with client_id and client_secret, or "
+            "leave --service-account away and log in yourself."
+        )
     try:
         return CliUser(await client.prove())
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from bot.adapters import access_rules
+from bot.probe import command_line
 from bot.probe.finding import Finding, fail, ok, warn
 from bot.settings import Settings
 from core.access import Role, RoleScope
@@ -56,6 +57,8 @@ async def look(settings: Settings) -> AsyncIterator[Finding]:
         for path in groups:
             if path not in probed.missing_groups:
                 yield await _admins(roles, path, settings)
+        async for finding in command_line.look(settings):
+            yield finding
     finally:
         await roles.aclose()
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
-from integrations.keycloak.errors import BotNotAllowed, LoginRefused, OddAnswer, SlowDown, by_status
+from integrations.keycloak.errors import DeviceGrantOff, LoginRefused, OddAnswer, SlowDown, by_status
 from integrations.keycloak.oidc import OidcEndpoints, body_of, oauth_error
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -65,7 +65,7 @@ class DeviceGrant:
         self._client_secret = client_secret
 
     async def begin(self) -> DeviceCode:
-        """BotNotAllowed where the client has no device grant."""
+        """DeviceGrantOff where the client has no device grant."""
         what = "beginning a login"
         nonce, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
@@ -75,7 +75,7 @@ class DeviceGrant:
             self._signed(scope="openid", nonce=nonce, code_challenge=challenge, code_challenge_method="S256"),
         )
         if answer.status_code == 400 and oauth_error(answer, what) == "unauthorized_client":
-            raise BotNotAllowed(
+            raise DeviceGrantOff(
                 f"Keycloak refused to begin a login with a code: an administrator must turn on the OAuth 2.0 Device "
                 f"Authorization Grant of the client {self._client_id}."
             )

@@ -5,6 +5,7 @@ KeycloakError
   KeycloakBusy          429
   SlowDown              a device grant polled earlier than Keycloak wants
   BotNotAllowed         the bot's own account: wrong secret, disabled, or without `view-users`
+    DeviceGrantOff      its client may not begin a login with a code
   RealmNotFound         the address or the realm's name in the settings is wrong
   OddAnswer             200, but not what Keycloak says: a proxy's page, missing or wrong fields
   NotASubject           the id asked for is not a Keycloak user id
@@ -37,6 +38,10 @@ class SlowDown(KeycloakError, RateLimited):
 
 class BotNotAllowed(KeycloakError, NotAllowed):
     reason = "not_allowed"
+
+
+class DeviceGrantOff(BotNotAllowed):
+    reason = "device_grant_off"
 
 
 class RealmNotFound(KeycloakError, NotAllowed):

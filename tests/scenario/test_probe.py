@@ -28,6 +28,7 @@ from sandbox.fleet import Pace
 from sandbox.hawkbit import Account
 from sandbox.hawkbit.accounts import BRAKE, EVERYDAY, READS
 from sandbox.world import SandboxWorld
+from tests.keycloak.standin import StandInRealm
 
 BOT, BRAKE_BOT = "cdm-bot", "cdm-bot-brake"
 CALM = Pace(poll_s=10.0, telemetry_s=1.0)
@@ -183,6 +184,18 @@ async def test_a_tenant_without_its_group_or_with_one_admin_is_named(world: Sand
     lonely = only(findings, "/customer-b has only one admin (alice)")
     assert lonely.verdict is Verdict.WARN
     assert "wait there for a platform-admin" in lonely.text
+
+
+async def test_the_command_lines_ways_in_are_tried(world: SandboxWorld) -> None:
+    account = {"client_id": "deploy", "client_secret": {"file": "secrets/keycloak"}}
+    await StandInRealm(world.url("keycloak")).create_service_account("deploy", world.realm.clients[BOT].secret)
+    assert await found(world, "Keycloak", cli={"service_account": account}) == []
+    world.realm.clients[BOT].device_grant = False
+    world.realm.clients["deploy"].enabled = False
+    closed, refused = await found(world, "Keycloak", cli={"service_account": account})
+    assert (closed.verdict, refused.verdict) == (Verdict.WARN, Verdict.FAIL)
+    assert "Device Authorization Grant of the client cdm-bot" in closed.fix
+    assert "the client deploy" in refused.fix
 
 
 async def test_a_missing_scope_says_which_feature_is_lost(world: SandboxWorld) -> None:
