@@ -10,8 +10,10 @@ import typer
 from bot.acting import acting
 from bot.commands.options import CONFIG, ByServiceAccount, Config, failures_told, give_up, say, settings_of
 from bot.settings import Settings
+from bot.terminal import as_lines
+from core.errors import Refused
 from core.messages.text import plain
-from flows.orders import Ordered
+from flows.orders import LoginWanted, NeedsAnother, Ordered
 from flows.rollouts.acts import Verb
 from integrations.clock import SystemClock
 
@@ -22,21 +24,33 @@ def rollout(
     verb: Annotated[Verb, typer.Argument(help="As /cdm rollout takes it in Slack. stop is final.")],
     name: Annotated[str, typer.Argument(help="The rollout's name in hawkBit.")],
     config: Config = CONFIG,
+    reason: Annotated[str, typer.Option(help="Where a second person must agree: ask for it, and say why.")] = "",
     service_account: ByServiceAccount = False,
 ) -> None:
-    """Promote, resume, pause, hold, unhold or stop a rollout, after a login, by the same rights as in Slack."""
+    """Do to a rollout what may be done to it in Slack, after a login, by the same rights."""
     settings = settings_of(config)
     with failures_told():
-        ordered = asyncio.run(_order(settings, verb, name, service_account))
+        ordered = asyncio.run(_order(settings, verb, name, reason.strip(), service_account))
     said = plain(ordered.text, WIDTH)
     if not ordered.done:
         raise give_up(said)
     typer.echo(said)
 
 
-async def _order(settings: Settings, verb: Verb, name: str, service_account: bool) -> Ordered:
+async def _order(settings: Settings, verb: Verb, name: str, reason: str, service_account: bool) -> Ordered:
     command = f"rollout {verb.value}"
     async with acting(settings, SystemClock(), command, service_account=service_account, say=say) as act:
         _, visible = await act.parts.gate.viewer(act.caller)
         stack, facts = await act.parts.orders.named(name, visible)
-        return await act.parts.orders.order(act.caller, verb, stack.name, facts.id, None)
+        try:
+            return await act.parts.orders.order(act.caller, verb, stack.name, facts.id, None)
+        except NeedsAnother as needs:
+            if not reason:
+                raise Refused(f'{as_lines(needs.text)} To ask for it, type the same with --reason "why".') from None
+            asked = await act.parts.approvals.ask(act.caller, act.parts.acts.value(needs.order), reason)
+            return Ordered(as_lines(asked.text), done=False)
+        except LoginWanted:
+            raise Refused(
+                "Nothing was done: by the bot's policy this takes a fresh login, which the command line cannot prove. "
+                "Do it in Slack."
+            ) from None

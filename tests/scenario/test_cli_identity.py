@@ -56,7 +56,7 @@ async def test_an_operator_pauses_from_the_command_line_and_slack_shows_it(scene
     assert "Logged in as bob." in done.err
     assert "Paused" in done.out
     assert await scene.office.status(scene.spring) == "paused"
-    await scene.office.shows(ROLLOUTS, "*spring*", "Paused")
+    await scene.office.shows(ROLLOUTS, "*spring*", "PAUSED")
     bob = await scene.realm.user_id("bob")
     intent, outcome = await scene.noted(bob, "pause")
     assert (intent.kind, outcome.kind, outcome.ref) == ("intent", "outcome", str(intent.seq))
@@ -71,13 +71,6 @@ async def test_a_viewer_is_refused_as_in_slack_and_it_is_written_down(scene: Sce
     assert "needs the role `cdm-operator` in customer-a" in done.err
     (refused,) = await scene.noted(await scene.realm.user_id("carol"), "refused:hold")
     assert refused.object == f"rollout:eu1/{scene.spring}"
-
-
-async def test_what_needs_a_second_person_is_not_done_by_one(scene: Scene) -> None:
-    done = await scene.shell.log_in("bob", "rollout", "stop", "spring")
-    assert done.code == 1
-    assert "second person" in done.err
-    assert await scene.office.status(scene.spring) == "paused"
 
 
 async def test_a_service_account_acts_in_its_own_name_within_its_own_tenants(scene: Scene) -> None:
@@ -110,8 +103,25 @@ async def test_without_keycloak_nobody_acts_and_the_refusal_says_why(scene: Scen
     assert all(e.actor.startswith("shell:") for e in refused)
 
 
+async def test_what_needs_a_second_person_is_not_done_by_one(scene: Scene) -> None:
+    alone = await scene.shell.log_in("bob", "rollout", "stop", "spring")
+    assert alone.code == 1
+    assert "second person" in alone.err
+    assert "--reason" in alone.err
+    asked = await scene.shell.log_in("bob", "rollout", "stop", "spring", "--reason", "the bundle bricks slot B")
+    assert asked.code == 1
+    assert f"waits for approval in the channel {ROLLOUTS}" in asked.err
+    assert await scene.office.status(scene.spring) == "paused"
+    wanted = await scene.office.shows(ROLLOUTS, "APPROVAL WANTED", "spring", "slot B", "bob", button="approve")
+    bob, alice = scene.office.person("bob"), scene.office.person("alice")
+    await scene.office.links({bob: "bob", alice: "alice"})
+    own = await bob.presses(wanted, "approve")
+    assert "DONE" not in own.shown, "the same subject, by whatever way"
+    assert "DONE" in (await alice.presses(wanted, "approve", within_s=30)).shown
+    assert await scene.office.status(scene.spring) == "stopped"
+
+
 async def test_an_admin_sees_links_and_ends_one(scene: Scene) -> None:
-    await scene.office.links({scene.office.person("bob"): "bob"})
     listed = await scene.shell.log_in("alice", "links", "list")
     assert listed.code == 0, listed.err
     assert "`U0BOB` is *bob* (bob@customer-a" in listed.out.replace("\u200b", "")
