@@ -151,7 +151,7 @@ def _tenant_world(section: StackSection, tenant: TenantSection, stack: AsyncExit
     client = ThingsboardTenant(
         section.thingsboard_url,
         Tenant(tenant.id),
-        _credentials(tenant),
+        thingsboard_credentials(tenant),
         system=f"ThingsBoard {section.name}",
         timeout_s=section.thingsboard_timeout_s,
     )
@@ -159,7 +159,7 @@ def _tenant_world(section: StackSection, tenant: TenantSection, stack: AsyncExit
     return TenantWorld(Tenant(tenant.id), client, client, tenant.wireguard_range, Channel(tenant.channel))
 
 
-def _credentials(tenant: TenantSection) -> Credentials:
+def thingsboard_credentials(tenant: TenantSection) -> Credentials:
     """Read at each login, so that a rotated secret needs no restart."""
     thingsboard = tenant.thingsboard
     key, username, password = thingsboard.api_key, thingsboard.username, thingsboard.password

@@ -103,6 +103,12 @@ async def _channels(settings: Settings) -> list[Finding]:
     return problems or [ok(SYSTEM, f"The bot is a member of all {len(uses)} channels of cdm.yaml.")]
 
 
+async def look_at_channel(settings: Settings, channel: str, use: str) -> AsyncIterator[Finding]:
+    """Whether the bot can post to one channel."""
+    trouble = await _channel(_client(settings.slack, settings.slack.bot_token.read()), channel, use)
+    yield trouble or ok(SYSTEM, f"The bot is a member of the channel {channel} ({use}).")
+
+
 def _uses(settings: Settings) -> dict[str, list[str]]:
     """Which settings name each channel."""
     named = [("slack.fallback_channel", settings.slack.fallback_channel)]

@@ -9,13 +9,13 @@ from ipaddress import ip_address
 import httpx
 from pydantic import BaseModel
 
-from bot.adapters import promotion_policy
+from bot.adapters import promotion_policy, thingsboard_credentials
 from bot.probe.finding import Finding, fail, ok, warn
 from bot.settings import Settings, StackSection, TenantSection
 from core.devices import DeviceFacts
 from core.ids import DeviceName, Tenant
 from integrations.thingsboard.models import Me
-from integrations.thingsboard.session import ApiKey, Credentials, Password, Session
+from integrations.thingsboard.session import Session
 from integrations.thingsboard.tenant import ThingsboardTenant
 
 SAMPLE = 20
@@ -37,7 +37,9 @@ async def look(settings: Settings, section: StackSection, tenant: TenantSection)
     system = name_of(section, tenant)
     async with httpx.AsyncClient(follow_redirects=False) as http:
         timeout_s = section.thingsboard_timeout_s
-        session = Session(section.thingsboard_url, _credentials(tenant), system=system, timeout_s=timeout_s, http=http)
+        session = Session(
+            section.thingsboard_url, thingsboard_credentials(tenant), system=system, timeout_s=timeout_s, http=http
+        )
         me = Me.model_validate(await session.get("/api/auth/user"))
         if me.authority not in ("TENANT_ADMIN", "CUSTOMER_USER"):
             yield fail(
@@ -61,7 +63,7 @@ async def look(settings: Settings, section: StackSection, tenant: TenantSection)
         client = ThingsboardTenant(
             section.thingsboard_url,
             Tenant(tenant.id),
-            _credentials(tenant),
+            thingsboard_credentials(tenant),
             system=system,
             timeout_s=timeout_s,
             http=http,
@@ -146,16 +148,3 @@ def _lies_in(address: str, tenant: TenantSection) -> bool:
 
 def _named(names: Sequence[DeviceName]) -> str:
     return ", ".join(names[:NAMED])
-
-
-def _credentials(tenant: TenantSection) -> Credentials:
-    given = tenant.thingsboard
-
-    def read() -> Password | ApiKey:
-        if given.api_key is not None:
-            return ApiKey(given.api_key.read())
-        assert given.username is not None
-        assert given.password is not None
-        return Password(given.username, given.password.read())
-
-    return read
