@@ -11,7 +11,7 @@ import typer
 import uvloop
 
 from bot import logs
-from bot.commands import access, audit, config, doctor, init, links, rollout, slack, store, thingsboard
+from bot.commands import access, audit, config, doctor, init, links, rollout, slack, store, tenant, thingsboard
 from bot.config_file import BadConfig, check_secrets, load_settings
 from bot.secrets import SecretMissing
 from core.commands import FORMS
@@ -30,6 +30,7 @@ app.add_typer(access.app, name="access")
 app.add_typer(audit.app, name="audit")
 app.add_typer(links.app, name="links")
 app.add_typer(slack.app, name="slack")
+app.add_typer(tenant.app, name="tenant")
 app.add_typer(thingsboard.app, name="thingsboard")
 app.command()(init.init)
 app.command()(rollout.rollout)
