@@ -130,7 +130,7 @@ async def _remove(
     """Whether anything is left that names it."""
     try:
         async with removing.alone(settings) as store:
-            plan = await removing.plan(store, settings, section, tenant, force=force)
+            plan = await removing.plan(store, settings, section, tenant, SystemClock(), force=force)
             _say_what_is_meant(plan)
             if not yes:
                 typer.confirm("Take it out? This cannot be undone.", abort=True)
@@ -262,6 +262,8 @@ def _say_what_stays(plan: Plan, done: Removed) -> None:
             count = plan.about.audited if name == "audit" else count
             typer.echo(f"  {name} ({count:,}): {kind.why}")
     typer.echo("  Slack: messages that were posted stand there; they are not the bot's to take back")
+    if plan.about.active:
+        typer.echo("  hawkBit: rollouts that go on have its devices still, and their names come back with them")
     if plan.section is not None and done.kept is not None:
         files = [secret.where for secret in plan.section.webhook_secrets if secret.file]
         password = plan.section.thingsboard.password or plan.section.thingsboard.api_key

@@ -58,7 +58,9 @@ class Draft:
         except (YAMLError, OSError, UnicodeDecodeError, LookupError, TypeError) as error:
             raise CannotChange(f"{path} cannot be changed by questions ({error}). Correct it by hand.") from None
         if not simple:
-            raise CannotChange(f"{path} has several stacks or tenants. Change it by hand; cdm init knows one of each.")
+            raise CannotChange(
+                f"{path} has several stacks or tenants. cdm init knows one of each: use cdm tenant, or an editor."
+            )
         return cls(directory, tree, fresh)
 
     @property

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, replace
 
 import orjson
 
 from bot.tenants.marks import Marks
 from bot.tenants.parts import Part, keys, parts
+from core.audit import Entry
 from core.ids import Stack, Tenant
-from integrations.clock import SystemClock
 from integrations.store.audit import AuditLog
 from integrations.store.connection import Store
 
@@ -57,8 +57,10 @@ class About:
         return f"{self.stack}/{self.tenant}"
 
 
-async def gathered(store: Store, stack: Stack, tenant: Tenant, known: Known | None = None) -> About:
-    """One pass over what can name the tenant's things."""
+async def gathered(
+    store: Store, stack: Stack, tenant: Tenant, known: Known | None = None, log: AuditLog | None = None
+) -> About:
+    """One pass over what can name the tenant's things; the audit log, which may be long, only if it is given."""
     known, scope = known or Known(), f"{stack}/{tenant}"
     incidents: set[str] = set()
     ours: set[str] = set()
@@ -79,21 +81,16 @@ async def gathered(store: Store, stack: Stack, tenant: Tenant, known: Known | No
     for rows in owners.values():
         for device, owner in rows.items():
             (ours if owner == tenant else theirs).update({device} if owner else ())
-    audited, removals, channels = 0, 0, {known.channel} if known.channel else set()
-    async for entry in AuditLog(store, SystemClock()).entries():
-        data = entry.data
-        several = data.get("tenants")
-        if tenant != data.get("tenant") and not (isinstance(several, list) and tenant in several):
-            continue
-        kind, _, name = entry.object.partition(":")
-        if kind == "tenant" and name != scope:
-            continue
+    channels = {known.channel} if known.channel else set()
+    audited = removals = 0
+    async for entry in _entries_of(log, stack, tenant):
         audited += 1
-        if kind == "device" and name.startswith(f"{stack}/") and tenant == data.get("tenant"):
+        kind, _, name = entry.object.partition(":")
+        if kind == "device" and name.startswith(f"{stack}/"):
             ours.add(name.removeprefix(f"{stack}/"))
-        if kind == "tenant" and entry.action == REMOVE:
+        if entry.action == REMOVE:
             removals += 1
-            channels.update({str(data["channel"])} if data.get("channel") else ())
+            channels.update({str(entry.data["channel"])} if entry.data.get("channel") else ())
     rollouts = {number for number, rows in owners.items() if tenant in rows.values()}
     tracked = {number.decode() for number in await store.hkeys(f"cdm:rollout:tracked:{stack}")}
     devices = frozenset(ours - theirs)
@@ -117,6 +114,18 @@ async def gathered(store: Store, stack: Stack, tenant: Tenant, known: Known | No
         marks=marks,
     )
     return replace(about, messages=frozenset(await _messages(store, about)))
+
+
+async def _entries_of(log: AuditLog | None, stack: Stack, tenant: Tenant) -> AsyncIterator[Entry]:
+    """The audit log's that name this tenant; not those on a thing of another stack, where the id is somebody else's."""
+    if log is None:
+        return
+    async for entry in log.entries():
+        several = entry.data.get("tenants")
+        named = entry.data.get("tenant") == tenant or (isinstance(several, list) and tenant in several)
+        kind, _, name = entry.object.partition(":")
+        if named and not (kind in ("tenant", "device") and name.partition("/")[0] != stack):
+            yield entry
 
 
 async def _owners(store: Store, stack: Stack) -> dict[str, dict[str, str | None]]:

@@ -11,7 +11,7 @@ from integrations.store.leases import Command
 from integrations.store.work import GROUP
 from integrations.store.work import STREAM as WORK
 
-BATCH = 500
+BATCH = 200
 _TAKEN_BY = {"hash": "HDEL", "set": "SREM", "zset": "ZREM", "stream": "XDEL"}
 
 
@@ -25,10 +25,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key and its kind, in the store's own words: string, hash, set, zset, stream."""
+    """One key and its kind, in the store's own words: string, hash, set, zset, stream. A string comes with its
+    `value`."""
 
     name: str
     kind: str
+    value: bytes = b""
 
 
 async def keys(store: Store, pattern: str) -> AsyncIterator[Key]:
@@ -40,18 +42,18 @@ async def keys(store: Store, pattern: str) -> AsyncIterator[Key]:
             for name in some:
                 pipe.type(name)
             kinds = await pipe.execute()
+        texts = [name for name, kind in zip(some, kinds, strict=True) if kind == b"string"]
+        values = dict(zip(texts, await store.mget(texts) if texts else (), strict=True))
         for name, kind in zip(some, kinds, strict=True):
-            if kind != b"none":  # it may have expired meanwhile
-                yield Key(name.decode(), kind.decode())
+            if kind != b"none" and values.get(name, b"") is not None:  # it may have expired meanwhile
+                yield Key(name.decode(), kind.decode(), values.get(name, b""))
 
 
 async def parts(store: Store, key: Key) -> AsyncIterator[Part]:
     """Read in batches; what is removed meanwhile may still come."""
     match key.kind:
         case "string":
-            raw = await store.get(key.name)
-            if raw is not None:
-                yield Part(b"", unpacked(raw))
+            yield Part(b"", unpacked(key.value))
         case "hash":
             async for field, value in store.hscan_iter(key.name, count=BATCH):
                 yield Part(field, field + b"\n" + value)

@@ -63,12 +63,15 @@ async def alone(settings: Settings) -> AsyncIterator[Store]:
         yield store
 
 
-async def plan(store: Store, settings: Settings, stack: StackSection, tenant: str, *, force: bool) -> Plan:
+async def plan(
+    store: Store, settings: Settings, stack: StackSection, tenant: str, clock: Clock, *, force: bool
+) -> Plan:
     """Raises Refused where something speaks against it, NotFound where there never was such a tenant."""
     section = next((one for one in stack.tenants if one.id == tenant), None)
     if section is not None:
         not_the_last(stack, tenant)
-    about = await gathered(store, Stack(stack.name), Tenant(tenant), _known(settings, stack, section, tenant))
+    known, log = _known(settings, stack, section, tenant), AuditLog(store, clock)
+    about = await gathered(store, Stack(stack.name), Tenant(tenant), known, log)
     held = await counted(store, about)
     if section is None and not held and not about.removals:
         raise unknown(stack, tenant)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -74,28 +75,28 @@ async def counted(store: Store, about: About) -> dict[str, int]:
 
 
 async def take_out(store: Store, about: About) -> dict[str, int]:
-    """How many parts of each family were taken out. What others write meanwhile is not locked out: nobody may."""
+    """How many parts of each family were taken out, some hundreds in one commit."""
     taken: Counter[str] = Counter()
     batch: list[Found] = []
     async for found in holdings(store, about):
         taken[found.family] += 1
-        if batch and (found.key != batch[0].key or found.new is not None or len(batch) >= BATCH):
+        batch.append(found)
+        if len(batch) >= BATCH:
             await _carry_out(store, batch)
             batch = []
-        batch.append(found)
-    if batch:
-        await _carry_out(store, batch)
+    await _carry_out(store, batch)
     return dict(taken)
 
 
-async def _carry_out(store: Store, batch: list[Found]) -> None:
-    """Of one key."""
-    key, new = batch[0].key, batch[0].new
+async def _carry_out(store: Store, batch: Sequence[Found]) -> None:
     async with store.pipeline(transaction=True) as pipe:
-        if new is not None:
-            pipe.set(key.name, new, xx=True, keepttl=True)
-        else:
-            for command in taken_out(key, [found.part.id for found in batch]):
+        for _, of_key in groupby(batch, lambda found: found.key.name):
+            some = list(of_key)
+            key, new = some[0].key, some[0].new
+            if new is not None:
+                pipe.set(key.name, new, xx=True, keepttl=True)
+                continue
+            for command in taken_out(key, [found.part.id for found in some]):
                 pipe.execute_command(*command)
         await pipe.execute()
 

@@ -113,6 +113,7 @@ class Desk:
             "CDM_SERVER__PORT": str(self.world.bot_port),
             "THINGSBOARD": self.world.url("thingsboard"),
             "DEVICE_ACCESS_TOKEN": f"token-{A.device(1)}",
+            "THINGSBOARD_PASSWORD": "of-the-second-tenant",
         }
 
     def in_place(self, text: str) -> str:
@@ -124,6 +125,8 @@ class Desk:
             ("https://thingsboard.example.com", self.world.url("thingsboard")),
             ("--start-after 30", "--start-after 0"),
             ("--replace", "--replace --without-login 'nobody stands at the browser of this test'"),
+            ("cdm tenant add", "cdm tenant add --no-probe"),  # ThingsBoard there knows another secret
+            ("cdm tenant remove", "cdm tenant remove --yes"),
             ("cdm run --scenario none", f"{_OUTSIDE} cdm run --config none.yaml --no-page --for 2 --scenario none"),
         ):
             text = text.replace(shown, meant)
