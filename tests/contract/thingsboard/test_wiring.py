@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from integrations.thingsboard.session import Password, Session
+from integrations.thingsboard.wired import rest_calls
 from integrations.thingsboard.wiring import Release, wiring
 from tests.contract.thingsboard.site import Customized, Webhook
 from tests.contract.thingsboard.test_alarm_events import settled
@@ -63,6 +65,22 @@ async def test_an_ota_failure_is_told_from_created_to_cleared(
     assert kinds.count("ALARM_ACK") == 1
     assert kinds.count("COMMENT_CREATED") == 2
     assert listener.heard[-1].body["alarm"]["status"] == "CLEARED_ACK"
+
+
+@BOTH
+async def test_where_the_root_chain_sends_alarms_can_be_read_back(tenant: Customized, release: Release) -> None:
+    admin, http = tenant.admin, tenant.site.http
+
+    def credentials() -> Password:
+        return Password(admin.email, admin.password)
+
+    session = Session(str(http.base_url), credentials, system="ThingsBoard", timeout_s=10, http=http)
+    assert [call.url for call in await rest_calls(session)] == [], "a new tenant's own chain"
+    queue = f"CdmAlarms{tenant.id[:8]}"
+    await install(tenant, wiring(release, "https://bot.example.com", "s3cret", "customer-a", stack="eu1", queue=queue))
+    (call,) = await rest_calls(session)
+    assert (call.url, call.authorization) == ("https://bot.example.com/webhooks/thingsboard/eu1", "Bearer s3cret")
+    assert "s3cret" not in repr(call)
 
 
 @BOTH
