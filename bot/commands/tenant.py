@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from bot.audit_keys import keyring
 from bot.commands.config import print_findings
-from bot.commands.options import CONFIG, Config, failures_told, give_up, settings_of
+from bot.commands.options import CONFIG, ByServiceAccount, Config, failures_told, give_up, say, settings_of
 from bot.config_file import BadConfig
+from bot.maintaining import Maintainer, maintainer
 from bot.probe import TIMEOUT_S, Verdict
 from bot.settings import Name, Settings, StackSection
 from bot.store_access import opened_store
@@ -49,8 +49,9 @@ def add(
     password: Annotated[str | None, typer.Option(help="Where its password is: env:NAME or file:path.")] = None,
     api_key: Annotated[str | None, typer.Option(help="Instead (ThingsBoard 4.3): env:NAME or file:path.")] = None,
     probe: Annotated[bool, typer.Option(help="Ask the systems afterwards.")] = True,
+    service_account: ByServiceAccount = False,
 ) -> None:
-    """Put a tenant into cdm.yaml, with a webhook secret of its own, and look whether all is there for it.
+    """After an admin's login, put a tenant into cdm.yaml, with a webhook secret of its own, and look what it lacks.
 
     What no option gives is asked for. The old settings are kept beside the new as cdm.yaml.bak.
     """
@@ -66,10 +67,11 @@ def add(
     }
     with failures_told(), _unchanged_told(config):
         _may_be_added(section, tenant)
+        by = _login(settings, "tenant add", service_account=service_account)
         made, files = tenant_of(tenant, section, options, config.resolve().parent)
         kept = Edit(config, with_tenant(config, section.name, made), files).write()
         now = settings_of(config)
-        noted = asyncio.run(_note_added(now, f"tenant:{section.name}/{tenant}", tenant))
+        noted = asyncio.run(_note_added(now, f"tenant:{section.name}/{tenant}", tenant, by))
     typer.echo(f"Written: {config} (the old one is {kept.name})")
     for name in files:
         typer.echo(f"         {name} (mode 600)")
@@ -111,21 +113,32 @@ def remove(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether to go on.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also with open incidents or rollouts under way.")] = False,
+    service_account: ByServiceAccount = False,
 ) -> None:
-    """Take a tenant out of cdm.yaml and its data out of the store, then look into every key whether it is gone.
+    """After an admin's login, take a tenant out of cdm.yaml and its data out of the store, and prove that it is gone.
 
     No bot may be at work meanwhile. Broken off half way, it is finished by doing it again.
     """
     settings = settings_of(config)
     section = _stack(settings, stack)
     with failures_told(), _unchanged_told(config):
-        left = asyncio.run(_remove(settings, section, tenant, config, export, yes=yes, force=force))
+        removing.refuse_beside_a_bot(settings)
+        by = _login(settings, "tenant remove", service_account=service_account)
+        left = asyncio.run(_remove(settings, section, tenant, config, export, by, yes=yes, force=force))
     if left:
         raise typer.Exit(1)
 
 
 async def _remove(
-    settings: Settings, section: StackSection, tenant: str, config: Path, export: Path | None, *, yes: bool, force: bool
+    settings: Settings,
+    section: StackSection,
+    tenant: str,
+    config: Path,
+    export: Path | None,
+    by: Maintainer,
+    *,
+    yes: bool,
+    force: bool,
 ) -> bool:
     """Whether anything is left that names it."""
     try:
@@ -134,7 +147,7 @@ async def _remove(
             _say_what_is_meant(plan)
             if not yes:
                 typer.confirm("Take it out? This cannot be undone.", abort=True)
-            done = await removing.remove(store, settings, plan, config, SystemClock(), _who(), export)
+            done = await removing.remove(store, settings, plan, config, SystemClock(), by, export)
     except NotFound as error:
         if error.system != "store":
             raise
@@ -180,14 +193,15 @@ def _checked(settings: Settings, section: StackSection, tenant: str, timeout_s: 
     return not any(finding.verdict is Verdict.FAIL for finding in findings)
 
 
-def _who() -> str:
-    return f"shell:{getpass.getuser()}"
+def _login(settings: Settings, command: str, *, service_account: bool) -> Maintainer:
+    return asyncio.run(maintainer(settings, SystemClock(), command, service_account=service_account, say=say))
 
 
-async def _note_added(settings: Settings, object: str, tenant: str) -> bool:
+async def _note_added(settings: Settings, object: str, tenant: str, by: Maintainer) -> bool:
     try:
         async with opened_store(settings) as store:
-            await AuditLog(store, SystemClock(), keyring(settings)).note(_who(), ADD, object, {"tenant": tenant})
+            data = {"name": by.name, "tenant": tenant}
+            await AuditLog(store, SystemClock(), keyring(settings)).note(by.actor, ADD, object, data)
     except NotFound:
         return False
     return True

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.audit_keys import keyring
+from bot.maintaining import Maintainer
 from bot.settings import Settings, StackSection, TenantSection
 from bot.store_access import is_locked, opened_store, store_directory
 from bot.tenants.about import REMOVE, About, Known, gathered
@@ -19,6 +20,8 @@ from core.ports import Clock
 from integrations.store.audit import AuditLog
 from integrations.store.connection import Store, check_schema
 from integrations.store.replicas import ALIVE_S, Replicas
+
+_ADVICE = "Stop every bot of this installation, run this again, and start them with the new cdm.yaml."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +43,27 @@ class Removed:
     proof: Search
 
 
+def refuse_beside_a_bot(settings: Settings) -> None:
+    """As far as it can be seen without opening the store."""
+    if settings.store.url is None and is_locked(store_directory(settings)):
+        raise Refused(
+            f"A bot is at work on {store_directory(settings)}: with the old settings it would write the tenant's data "
+            f"again. {_ADVICE}",
+            system="store",
+        )
+
+
 @asynccontextmanager
 async def alone(settings: Settings) -> AsyncIterator[Store]:
     """The store while no bot is at work on it: one with the old settings would write the tenant's data again. An
     embedded one is ours alone for as long. Raises Refused, NotFound."""
-    advice = "Stop every bot of this installation, run this again, and start them with the new cdm.yaml."
-    if settings.store.url is None and is_locked(store_directory(settings)):
-        raise Refused(
-            f"A bot is at work on {store_directory(settings)}: with the old settings it would write the tenant's data "
-            f"again. {advice}",
-            system="store",
-        )
+    refuse_beside_a_bot(settings)
     async with opened_store(settings) as store:
         others = await Replicas(store, REMOVE).count() - 1
         if others and settings.store.url is not None:
             raise Refused(
                 f"{others} bot processes are at work on this store: with the old settings they would write the "
-                f"tenant's data again. {advice} One that was killed counts for {ALIVE_S} s more.",
+                f"tenant's data again. {_ADVICE} One that was killed counts for {ALIVE_S} s more.",
                 system="store",
             )
         await check_schema(store)
@@ -104,7 +111,7 @@ def unknown(stack: StackSection, tenant: str) -> NotFound:
 
 
 async def remove(
-    store: Store, settings: Settings, made: Plan, config: Path, clock: Clock, by: str, export: Path | None
+    store: Store, settings: Settings, made: Plan, config: Path, clock: Clock, by: Maintainer, export: Path | None
 ) -> Removed:
     """Copy out, write down, take out of cdm.yaml, then out of the store; then look into every key. Broken off, it is
     finished by doing it again. Raises CannotEdit, BadConfig, Refused, OSError."""
@@ -115,12 +122,12 @@ async def remove(
     if export is not None:
         await copy_out(store, about, export)
     object, channel = f"tenant:{about.scope}", made.section.channel if made.section is not None else ""
-    told = {"tenant": about.tenant, "channel": channel, "exported": export is not None}
-    ref = await log.intent(by, REMOVE, object, told)
+    told = {"name": by.name, "tenant": about.tenant, "channel": channel, "exported": export is not None}
+    ref = await log.intent(by.actor, REMOVE, object, told)
     kept = edit.write() if edit is not None else None
     taken = await take_out(store, about)
     proof = await search(store, about)
-    await log.outcome(ref, by, REMOVE, object, {**told, "taken": taken, "left": proof.left_count})
+    await log.outcome(ref, by.actor, REMOVE, object, {**told, "taken": taken, "left": proof.left_count})
     return Removed(kept, taken, proof)
 
 

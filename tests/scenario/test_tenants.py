@@ -15,8 +15,10 @@ from typer.testing import CliRunner, Result
 from bot import logs
 from bot.cli import app
 from sandbox.cast import ROLLOUTS, STACK, TENANTS
+from tests.keycloak.standin import StandInRealm
 from tests.scenario.people import ONE_LOOP, Office, office
 from tests.scenario.program import WEBHOOK, bearer, raised, until
+from tests.scenario.terminal import Ended, Terminal
 
 A, B, C = TENANTS
 pytestmark = ONE_LOOP
@@ -30,12 +32,18 @@ def _loggers_keep_their_stream(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def house() -> AsyncIterator[Office]:
     async with office() as house:
+        house.world.realm.device_interval_s = 1
         yield house
 
 
 async def tenant(house: Office, *words: str | Path) -> Result:
     given = ["tenant", *(str(word) for word in words), "--config", str(house.world.config)]
     return await asyncio.to_thread(lambda: CliRunner().invoke(app, given))
+
+
+async def tenant_by(account: str, house: Office, *words: str | Path) -> Ended:
+    """A command that asks for a login, and somebody who logs in."""
+    return await Terminal(house.world.config).log_in(account, "tenant", *(str(word) for word in words))
 
 
 async def test_a_tenant_in_order_is_in_order_and_only_it_is_looked_at(house: Office) -> None:
@@ -99,11 +107,13 @@ async def test_a_tenant_goes_with_all_its_data_and_the_others_do_not_notice(hous
     refused = await tenant(house, "remove", B.id, "--yes")
     assert "A bot is at work" in refused.stderr
     await bot.stop()
-    refused = await tenant(house, "remove", B.id, "--yes")
-    assert "1 open incidents and 1 rollouts under way" in refused.stderr
-    done = await tenant(house, "remove", B.id, "--yes", "--force", "--export", tmp_path / "b")
-    assert done.exit_code == 0, done.output
-    assert f"none names {B.id}, its devices or its incidents" in done.stdout
+    no_right = await tenant_by("frank", house, "remove", B.id, "--yes")
+    assert (no_right.code, "takes an admin of every tenant" in no_right.err) == (1, True)
+    no_time = await tenant_by("alice", house, "remove", B.id, "--yes")
+    assert "1 open incidents and 1 rollouts under way" in no_time.err
+    done = await tenant_by("alice", house, "remove", B.id, "--yes", "--force", "--export", tmp_path / "b")
+    assert done.code == 0, done.err
+    assert f"none names {B.id}, its devices or its incidents" in done.out
     exported = "".join(path.read_text() for path in (tmp_path / "b").iterdir())
     assert B.device(2) in exported
     assert A.device(2) not in exported
@@ -120,7 +130,9 @@ async def test_a_tenant_goes_with_all_its_data_and_the_others_do_not_notice(hous
     shown = [m for m in await house.slack.messages(ROLLOUTS) if "*spring*" in m.shown]
     assert len(shown) == 1, "the rollout that goes on keeps its message"
     entries = await house.audit()  # whose chain holds
-    assert [e.kind for e in entries if e.object == f"tenant:{STACK}/{B.id}"] == ["intent", "outcome"]
+    subject = await StandInRealm(world.url("keycloak")).user_id("alice")
+    removal = [(e.actor, e.kind) for e in entries if e.object == f"tenant:{STACK}/{B.id}"]
+    assert removal == [(subject, "intent"), (subject, "outcome")]
     assert [e for e in entries if e.data.get("tenant") == B.id and e.action == "acknowledge"], "the audit log stays"
 
 
@@ -130,14 +142,14 @@ async def test_it_comes_again_by_a_command_and_its_alarms_are_shown(house: Offic
     old = (secrets / f"webhook-{B.id}").read_text()
     words = ["--channel", B.channel, "--group", B.group, "--range", B.range, "--username", f"cdm-bot@{B.id}.example"]
     words += ["--password", f"file:secrets/thingsboard-{B.id}"]
-    taken = await tenant(house, "add", B.id, *words)
-    assert "from a tenant of that name before" in taken.stderr
+    taken = await tenant_by("alice", house, "add", B.id, *words)
+    assert "from a tenant of that name before" in taken.err
     (secrets / f"webhook-{B.id}").rename(secrets / "old")
-    done = await tenant(house, "add", B.id, *words)
-    assert done.exit_code == 1, "ThingsBoard does not know the new secret yet"
-    assert "The secret in its rule chain is not the tenant's webhook secret" in done.stdout
-    assert f"cdm thingsboard wiring --stack {STACK} --tenant {B.id}" in done.stdout
-    assert "Noted in the audit log" in done.stdout
+    done = await tenant_by("alice", house, "add", B.id, *words)
+    assert done.code == 1, "ThingsBoard does not know the new secret yet"
+    assert "The secret in its rule chain is not the tenant's webhook secret" in done.out
+    assert f"cdm thingsboard wiring --stack {STACK} --tenant {B.id}" in done.out
+    assert "Noted in the audit log" in done.out
     (secrets / f"webhook-{B.id}").write_text(old)  # as if the new one stood in the rule chain
     assert (await tenant(house, "check", B.id)).exit_code == 0
     await bot.stop()

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from bot import logs
 from bot.audit_keys import keyring
 from bot.config_file import load_settings
+from bot.maintaining import Maintainer
 from core.audit import Keyring
 
 EXAMPLE = (Path(__file__).parents[3] / "deploy" / "cdm.example.yaml").read_text()
@@ -58,6 +59,18 @@ def config(tmp_path: Path, data_dir: Path) -> Path:
 def keys(config: Path) -> Keyring:
     """What a bot with these settings seals its audit with."""
     return keyring(load_settings(config))
+
+
+@pytest.fixture
+def logged_in(monkeypatch: pytest.MonkeyPatch) -> Maintainer:
+    """An admin who has just logged in for `cdm tenant`."""
+    admin = Maintainer("subject-of-alice", "alice")
+
+    async def maintainer(*_: object, **__: object) -> Maintainer:
+        return admin
+
+    monkeypatch.setattr("bot.commands.tenant.maintainer", maintainer)
+    return admin
 
 
 @pytest.fixture

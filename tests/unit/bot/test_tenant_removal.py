@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import pytest
 
+from bot import logs
 from bot.cli import app
 from bot.config_file import load_settings
 from bot.store_survey import ALL_FAMILIES, family_of
@@ -52,6 +53,7 @@ SECOND = """      # customer-b came in spring
         webhook_secrets: [{env: CDM_HOOK_B}]
 
 links:"""
+pytestmark = pytest.mark.usefixtures("logged_in")
 NOW_MS = 1_800_000_000_000
 ALONE, SPANNING = RolloutId(7), RolloutId(8)
 
@@ -329,6 +331,7 @@ async def test_the_command_exports_removes_proves_and_says_what_stays(
         assert (await log.verify())[1] is None
         outcome, intent = await log.latest(2)
         assert (intent.action, intent.object) == ("remove_tenant", "tenant:eu1/customer-b")
+        assert (intent.actor, intent.data["name"]) == ("subject-of-alice", "alice")
         assert outcome.data["left"] == 0
         assert outcome.data["taken"]["incidents"] == 1
     await server.stop()
@@ -385,6 +388,18 @@ async def test_the_last_tenant_of_a_stack_is_not_taken_out(run: Run, config: Pat
     assert done.exit_code == 1
     assert "the last tenant of stack eu1" in done.stderr
     assert tenants(config) == ["customer-a"]
+
+
+async def test_without_a_login_nothing_is_changed(run: Run, at_rest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # nobody has logged in, and no Keycloak is there
+    monkeypatch.setenv("CDM_KEYCLOAK__URL", "http://127.0.0.1:9")
+    monkeypatch.setattr(logs, "configure", lambda **_: None)
+    before = text_of(at_rest)
+    for words in (("remove", "customer-b", "--yes"), ("add", "customer-c")):
+        done = await run(app, "tenant", *words, "--config", at_rest)
+        assert done.exit_code == 1
+        assert "Keycloak" in done.stderr or "keycloak-client-secret" in done.stderr
+    assert text_of(at_rest) == before
 
 
 async def test_before_any_bot_has_run_only_the_settings_change(run: Run, two_tenants: Path) -> None:

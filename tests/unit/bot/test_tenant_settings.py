@@ -21,6 +21,9 @@ OPTIONS = {
 }
 
 
+pytestmark = pytest.mark.usefixtures("logged_in")
+
+
 @pytest.fixture(autouse=True)
 def _password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TB_B", "a-password-of-b")
