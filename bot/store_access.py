@@ -23,11 +23,12 @@ def store_directory(settings: Settings) -> Path:
 
 
 @asynccontextmanager
-async def opened_store(settings: Settings) -> AsyncIterator[Store]:
+async def opened_store(settings: Settings, *, alone: bool = False) -> AsyncIterator[Store]:
     """A client of the store in the settings. Changes nothing in it, sets no schema, and checks no guarantees.
 
-    An embedded store that a bot is running is reached by its socket; one at rest is started, and stopped at the end
-    (a bot that starts in between is refused). Raises OutsideError where there is none.
+    An embedded store that a bot is running is reached by its socket, or refused where we are to be `alone`; one at rest
+    is started, and stopped at the end (a bot that starts in between is refused). Raises OutsideError where there is
+    none.
     """
     if settings.store.url is not None:
         password = settings.store.password
@@ -35,7 +36,7 @@ async def opened_store(settings: Settings) -> AsyncIterator[Store]:
             yield store
         return
     embedded = EmbeddedStore(store_directory(settings), appendfsync=settings.store.appendfsync)
-    if not await answers(embedded.url):
+    if alone or not await answers(embedded.url):
         if not (embedded.directory / APPEND_ONLY_DIR).is_dir():
             raise NotFound(
                 f"There is no store in {embedded.directory}: no bot has run with this data_dir yet. Start the bot, or "

@@ -58,7 +58,7 @@ async def alone(settings: Settings) -> AsyncIterator[Store]:
     """The store while no bot is at work on it: one with the old settings would write the tenant's data again. An
     embedded one is ours alone for as long. Raises Refused, NotFound."""
     refuse_beside_a_bot(settings)
-    async with opened_store(settings) as store:
+    async with opened_store(settings, alone=True) as store:
         others = await Replicas(store, REMOVE).count() - 1
         if others and settings.store.url is not None:
             raise Refused(

@@ -415,8 +415,12 @@ async def test_while_a_bot_is_at_work_nothing_is_removed(
     held = EmbeddedStore(data_dir / "store")
     await held.start()
     done = await run(app, "tenant", "remove", "customer-b", "--yes", "--config", two_tenants)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(removing, "is_locked", lambda _: False)  # it starts right after that look
+        late = await run(app, "tenant", "remove", "customer-b", "--yes", "--config", two_tenants)
     await held.stop()
     assert "A bot is at work on" in done.stderr
+    assert "Another bot already uses" in late.stderr
     edit(two_tenants, "store: {}", f"store: {{url: '{embedded.url}'}}")
     await Replicas(store, "first").beat()
     done = await run(app, "tenant", "remove", "customer-b", "--yes", "--config", two_tenants)
