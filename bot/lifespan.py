@@ -157,6 +157,7 @@ def _ticker(settings: Settings, parts: Parts, clock: Clock) -> Ticker:
     for name, watch in parts.watches.items():
         ticker.every(polls[name], f"rollouts:{name}", watch.tick)
     ticker.every(settings.timing.reconcile_s, "reconcile", parts.reconciler.tick)
+    ticker.every(settings.keycloak.poll_s, "keycloak", parts.keycloak.tick)
     ticker.every(10, "replica", parts.replicas.beat)
     ticker.every(2, "approvals", parts.carrying.tick)
     ticker.every(60, "audit_anchor", parts.anchors.tick)

@@ -85,6 +85,7 @@ class Keycloak(Section):
     client_id: str = "cdm-bot"
     client_secret: Secret
     timeout_s: Seconds = 2.0
+    poll_s: Seconds = Field(10.0, description="How often it is asked whether it answers; after two times it is told")
     step_up_acr: str = Field(
         "", description="The level (acr) that the realm's step-up flow gives, where it has one: asked for and checked"
     )

@@ -24,6 +24,7 @@ from flows.anchors import AuditAnchors
 from flows.approvals.carrying import Carrying
 from flows.incident_desk import IncidentDesk
 from flows.incidents import IncidentActs
+from flows.keycloak_watch import KeycloakWatch
 from flows.linking import Linking
 from flows.outbox import OutboxWorker
 from flows.outbox_calls import Exits
@@ -68,6 +69,7 @@ class Parts:
     fold: AlarmFold
     reconciler: Reconciler
     anchors: AuditAnchors
+    keycloak: KeycloakWatch
     watches: Mapping[Stack, RolloutWatch]
     queue: WorkQueue
     work: WorkLoop
@@ -172,6 +174,16 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
             leases=leases,
             clock=clock,
             channel=Channel(settings.audit.anchor_channel or settings.slack.admin_channel),
+        ),
+        keycloak=KeycloakWatch(
+            keycloak=adapters.roles,
+            realm=settings.keycloak.realm,
+            every_s=settings.keycloak.poll_s,
+            store=store,
+            outbox=outbox,
+            leases=leases,
+            clock=clock,
+            channel=Channel(settings.slack.admin_channel),
         ),
         watches={
             name: RolloutWatch(

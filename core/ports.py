@@ -132,6 +132,14 @@ class Roles(Protocol):
         ...
 
 
+class Watched(Protocol):
+    """A system people should hear of when it goes away."""
+
+    async def answers(self) -> None:
+        """One small live reading of what it is needed for. Raises where that could not be read now."""
+        ...
+
+
 class Posts(Protocol):
     """Slack's Web API as the outbox worker uses it. Posts are never repeated inside a call."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from keycloak.exceptions import KeycloakGetError
 
 from integrations.keycloak.connection import AdminApi, group_by_path
-from integrations.keycloak.shapes import ROLES, USERS, ManagedUserAnswer
+from integrations.keycloak.shapes import ROLES, USERS, ManagedUserAnswer, UserAnswer
 
 _FORBIDDEN = 403
 
@@ -35,14 +35,20 @@ class Probe:
         return tuple(found)
 
 
+async def own_account(api: AdminApi) -> UserAnswer | None:
+    """The bot's service account as it reads itself; None where it may search, and is shown nobody."""
+    name = f"service-account-{api.client_id}"
+    found = USERS.validate_python(await api.library.a_get_users({"username": name, "exact": True, "max": 2}))
+    return found[0] if [user.username for user in found] == [name] else None
+
+
 async def probe(api: AdminApi, group_paths: Collection[str]) -> Probe:
     library = api.library
-    own_name = f"service-account-{api.client_id}"
     try:
-        found = USERS.validate_python(await library.a_get_users({"username": own_name, "exact": True, "max": 2}))
-        if [user.username for user in found] != [own_name]:
+        found = await own_account(api)
+        if found is None:
             return Probe(False, (), ())
-        own = ManagedUserAnswer.model_validate(await library.a_get_user(str(found[0].id)))
+        own = ManagedUserAnswer.model_validate(await library.a_get_user(str(found.id)))
         ROLES.validate_python(await library.a_get_composite_realm_roles_of_user(str(own.id)))
         missing = [path for path in group_paths if await group_by_path(api, path) is None]
     except KeycloakGetError as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -13,8 +14,8 @@ from core.access import Authority
 from core.ids import Subject
 from core.ports import Clock
 from integrations.keycloak.connection import AdminApi, checked_id, group_by_path, user_not_found
-from integrations.keycloak.errors import KeycloakError, OddAnswer
-from integrations.keycloak.probe import Probe, probe
+from integrations.keycloak.errors import KeycloakError, OddAnswer, by_status
+from integrations.keycloak.probe import Probe, own_account, probe
 from integrations.keycloak.shapes import GROUPS, ROLES, USERS, GroupAnswer, UserAnswer
 
 log = structlog.get_logger(__name__)
@@ -55,19 +56,18 @@ class KeycloakRoles:
         self._admin_subgroup = admin_subgroup
         self._service_accounts = {f"service-account-{client}".lower(): client for client in service_accounts}
         self._away = False
+        self._answered_at = 0.0
 
     async def authority(self, subject: Subject) -> Authority | None:
         """Three reads at once, taken as one answer. None: deleted. `enabled` is read with the roles, since Keycloak
         goes on listing every role of a disabled person (measured on Keycloak 26.7.3)."""
-        read_at = self._clock.now()
+        read_at, user_id = self._clock.now(), checked_id(subject)
         try:
-            async with self._api.guard("reading a person's rights"):
-                found = await self._read(checked_id(subject))
+            async with self._told_once(), self._api.guard("reading a person's rights"):
+                found = await self._read(user_id)
         except KeycloakError as error:
             READS.labels(error.reason).inc()
-            self._tell_once(away=True, reason=error.reason)
             raise
-        self._tell_once(away=False)
         READS.labels("read" if found else "deleted").inc()
         if found is None:
             return None
@@ -143,6 +143,12 @@ class KeycloakRoles:
                 if self._admin_role in _realm_roles(held)
             )
 
+    async def answers(self) -> None:
+        """Reads a person, its own account, as it reads everybody. Raises KeycloakError where nobody can be read now."""
+        async with self._told_once(), self._api.guard("checking whether people can be read"):
+            if await own_account(self._api) is None:
+                raise by_status(403, b"", "checking whether people can be read")
+
     async def probe(self, group_paths: Collection[str]) -> Probe:
         """What the bot's own account can read, and what it should not be able to."""
         async with self._api.guard("checking the bot's own rights"):
@@ -151,12 +157,22 @@ class KeycloakRoles:
     async def aclose(self) -> None:
         await self._api.aclose()
 
-    def _tell_once(self, *, away: bool, reason: str = "") -> None:
-        if away and not self._away:
-            log.warning("keycloak_went_away", reason=reason)
-        if self._away and not away:
+    @asynccontextmanager
+    async def _told_once(self) -> AsyncIterator[None]:
+        """One line in the log when Keycloak goes away, one when it is back. What fails after a later reading was
+        answered is no new absence."""
+        begun = self._clock.monotonic()
+        try:
+            yield
+        except KeycloakError as error:
+            if not self._away and begun >= self._answered_at:
+                self._away = True
+                log.warning("keycloak_went_away", reason=error.reason)
+            raise
+        self._answered_at = self._clock.monotonic()
+        if self._away:
+            self._away = False
             log.info("keycloak_returned")
-        self._away = away
 
 
 def _realm_roles(answer: Any) -> frozenset[str]:

@@ -17,7 +17,7 @@ from sandbox.cast import TENANTS
 from sandbox.world import SandboxWorld
 
 WRITTEN = {
-    *("schema", "leases", "fences", "replicas", "audit", "seen requests", "links", "yes", "reconciliation"),
+    *("schema", "leases", "fences", "replicas", "audit", "seen requests", "links", "yes", "reconciliation", "keycloak"),
     *("alarms", "alarms, active", "incidents", "incidents, open", "rollouts", "rollout evidence", "rollouts tracked"),
     *("outbox, wanted", "outbox, rows", "outbox, lanes", "budgets"),
 }

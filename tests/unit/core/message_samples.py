@@ -17,6 +17,7 @@ from core.messages.answers import DeviceView, device_message, not_understood
 from core.messages.blocks import Message
 from core.messages.incident import away_message, incident_message
 from core.messages.incident_list import incident_list_message
+from core.messages.keycloak import keycloak_away_message
 from core.messages.rollout import rollout_alarm, rollout_message
 from core.messages.rollout_list import RolloutLine, rollout_list_message
 from core.messages.run import RunState, RunView, run_message
@@ -220,6 +221,10 @@ SAMPLES: Mapping[str, Message] = {
         "eu1", "release-1.1.0", "group 3 is running, but only group 2 was meant to start. The bot holds the rollout."
     ),
     "away": away_message(EU1, A, NOW - timedelta(minutes=5), "no answer within 5 s", None),
+    "keycloak-away": keycloak_away_message(
+        "cdm", NOW - timedelta(minutes=5), "Keycloak was not reached when checking whether people can be read.", None
+    ),
+    "keycloak-back": keycloak_away_message("cdm", NOW - timedelta(minutes=12), "", NOW),
     "not-understood": not_understood(
         NotUnderstood("there is no command 'rollot status'", ("/cdm rollout status [name]",))
     ),

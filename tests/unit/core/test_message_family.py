@@ -143,6 +143,8 @@ def test_what_cannot_be_taken_back_is_asked_about_and_said_to_be_final() -> None
         ("device", ("OFFLINE", "a-gw-007", "1 active alarm")),
         ("unexpected", ("UNEXPECTED", "release-1.1.0", "eu1", "group 3")),
         ("away", ("AWAY", "ThingsBoard", "customer-a", "eu1", "10:00")),
+        ("keycloak-away", ("AWAY", "Keycloak", "cdm", "who may do what", "10:00")),
+        ("keycloak-back", ("BACK", "Keycloak", "cdm", "09:53", "10:05")),
     ],
 )
 def test_a_notification_tells_state_what_where_and_number_in_its_first_hundred_characters(

@@ -1,0 +1,28 @@
+"""Keycloak does not say who may do what, or does again: what that means for people."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from core.messages.blocks import Message, compose, context, section
+from core.messages.states import NOTICES, Notice
+from core.messages.text import ago, at, count, literal
+
+_MEANWHILE = (
+    "Nobody's act is allowed until it does. Looking and *Hold* work for those whose rights were confirmed within the "
+    "last 12 hours. Alarms come in, and the scheduler goes on with its brakes."
+)
+
+
+def keycloak_away_message(realm: str, since: datetime, why: str, back_at: datetime | None) -> Message:
+    name = f"*Keycloak* (realm {literal(realm, 80)})"
+    if back_at is not None:
+        minutes = max(1, round((back_at - since).total_seconds() / 60))
+        head = NOTICES[Notice.BACK].over(f"{name} answers again")
+        what = (
+            f"{head}\nIt was away from {at(since)} to {at(back_at)}, {count(minutes, 'minute')}. People can act again."
+        )
+        return compose(what, section(what))
+    head = NOTICES[Notice.AWAY].over(f"{name} does not say who may do what")
+    what = f"{head}\nSince {at(since)} ({ago(since)}): {literal(why, 300)}"
+    return compose(what, section(what), context(_MEANWHILE))
