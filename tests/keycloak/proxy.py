@@ -38,11 +38,12 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy_to(url: str) -> AsyncIterator[Proxy]:
-    """Keycloak follows the Host header (`hostname-strict=false`), which is passed on as it came."""
+async def proxy_to(url: str, *, below: str = "") -> AsyncIterator[Proxy]:
+    """Keycloak follows the Host header (`hostname-strict=false`), which is passed on as it came. `below` is the path
+    under which alone the proxy serves it, e.g. "/auth"."""
 
     async def forward(request: Request) -> Response:
-        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        target = request.url.path.removeprefix(below) + (f"?{request.url.query}" if request.url.query else "")
         proxy.asked.append(Asked(request.method, target, request.headers.get("authorization", "")))
         kept = [(k, v) for k, v in request.headers.items() if k not in _HOP]
         try:
@@ -54,9 +55,9 @@ async def proxy_to(url: str) -> AsyncIterator[Proxy]:
         return response
 
     every = ["GET", "POST", "PUT", "DELETE"]
-    app = Starlette(routes=[Route("/{path:path}", forward, methods=every)])
+    app = Starlette(routes=[Route(f"{below}/{{path:path}}", forward, methods=every)])
     async with (
-        httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as http,
+        httpx.AsyncClient(base_url=url, timeout=30, trust_env=False, verify=False) as http,
         WireServer(app) as server,
     ):
         proxy = Proxy(server)

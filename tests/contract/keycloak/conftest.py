@@ -17,6 +17,7 @@ from integrations.keycloak.roles import KeycloakRoles
 from sandbox.keycloak.app import create_app
 from sandbox.wire import WireServer
 from tests.keycloak.browser import Browser
+from tests.keycloak.proxy import Proxy, proxy_to
 from tests.keycloak.realm import CLIENT_ID, CLIENT_SECRET, AdminRealm, Realm
 from tests.keycloak.standin import StandInRealm
 
@@ -41,13 +42,6 @@ async def standin_server() -> AsyncIterator[WireServer]:
         yield server
 
 
-@pytest.fixture
-def standin(standin_server: WireServer) -> Iterator[WireServer]:
-    """The stand-in, for tests that break it; whole again afterwards."""
-    yield standin_server
-    standin_server.faults.clear()
-
-
 @pytest.fixture(scope="session")
 def standin_realm(standin_server: WireServer) -> Realm:
     return StandInRealm(standin_server.url)
@@ -66,6 +60,26 @@ def real_realm(request: pytest.FixtureRequest) -> Realm:
 def realm(request: pytest.FixtureRequest) -> Realm:
     found: Realm = request.getfixturevalue(request.param)
     return found
+
+
+@shared()
+async def proxy(real_realm: Realm) -> AsyncIterator[Proxy]:
+    """In front of the real server: what it was asked is written down, and it can be made to misbehave."""
+    async with proxy_to(real_realm.url) as opened:
+        yield opened
+
+
+@shared()
+async def real_server(proxy: Proxy) -> WireServer:
+    return proxy.server
+
+
+@pytest.fixture(params=["standin", "real"], ids=["stand-in", "real"])
+def broken(request: pytest.FixtureRequest) -> Iterator[tuple[WireServer, Realm]]:
+    """For tests that break it: a server with faults, and the realm behind it. Whole again afterwards."""
+    server: WireServer = request.getfixturevalue(f"{request.param}_server")
+    yield server, request.getfixturevalue(f"{request.param}_realm")
+    server.faults.clear()
 
 
 @shared()
