@@ -1,4 +1,4 @@
-"""Keycloak: can the bot read who people are, does each tenant have its group and its admins, and may it do too much?"""
+"""Keycloak: can the bot read who people are, and no more; do logins prove when and how; has each tenant its admins?"""
 
 from __future__ import annotations
 
@@ -17,9 +17,15 @@ ADMINS_WANTED = 2
 MEMBERS_READ = 100
 TIMEOUT_S = 10.0
 _RISKS = {
+    "realm-admin": "it could change everything in the realm",
+    "manage-realm": "it could change how the whole realm works",
     "manage-users": "it could give itself or anybody any role",
+    "impersonation": "it could act as anybody in every system that uses this realm",
+    "manage-clients": "it could make clients, and read the secrets of all",
     "view-clients": "it could read the secrets of every client",
+    "view-events": "it could read who logged in when, and from where",
 }
+_NO_USE = "nothing the bot does needs it"
 
 
 async def look(settings: Settings) -> AsyncIterator[Finding]:
@@ -45,9 +51,11 @@ async def look(settings: Settings) -> AsyncIterator[Finding]:
         for right in probed.too_much:
             yield warn(
                 SYSTEM,
-                f"The bot's service account holds {right}, which it must not have: {_RISKS[right]}.",
+                f"The bot's service account holds {right}, which it must not have: {_RISKS.get(right, _NO_USE)}.",
                 f"Take {right} from service-account-{keycloak.client_id}; view-users is all it needs.",
             )
+        if probed.missing_scopes:
+            yield _unproved_logins(keycloak.client_id, probed.missing_scopes)
         for path in probed.missing_groups:
             yield fail(
                 SYSTEM,
@@ -70,6 +78,18 @@ def _blind(client_id: str) -> Finding:
         "so the bot would take everybody for a stranger.",
         f"Give service-account-{client_id} the role view-users of the client realm-management (query-users alone is "
         "not enough: with it searches come back empty and no error is shown).",
+    )
+
+
+def _unproved_logins(client_id: str, scopes: tuple[str, ...]) -> Finding:
+    told = " and ".join({"basic": "when", "acr": "how"}[scope] for scope in scopes)
+    named = " and ".join(scopes)
+    return warn(
+        SYSTEM,
+        f"The client {client_id} lacks the client scope{'s' * (len(scopes) > 1)} {named}: a login does not say {told} "
+        "the person logged in, so acts that need a fresh login cannot be allowed.",
+        f"Run deploy/keycloak/apply.py, or make {named} in the realm and default scopes of the client (a realm whose "
+        "import lists its own scopes, as CDM's does, has neither).",
     )
 
 

@@ -74,6 +74,7 @@ class AdminApi:
         )
         self._timeout_s = timeout_s
         self.client_id = client_id
+        self.realm = realm
         self.library = KeycloakAdmin(connection=self._connection)
 
     @asynccontextmanager
@@ -86,6 +87,10 @@ class AdminApi:
             raise KeycloakUnavailable(f"Keycloak did not answer in time when {what}.") from late
         except Exception as error:
             raise to_error(error, what) from error
+
+    def token(self) -> str:
+        """The service account's access token of the last call."""
+        return str((self._connection.token or {}).get("access_token", ""))
 
     async def aclose(self) -> None:
         await self._connection.async_s.aclose()

@@ -37,11 +37,18 @@ class Admin:
             Route(f"{base}/groups/{{id}}/members", self._of_group(self.members)),
             Route(f"{base}/groups/{{id}}/children", self._of_group(self.children)),
             Route(f"{base}/group-by-path/{{path:path}}", self._guarded(self.group_by_path, "view-users")),
+            Route(f"{base}/clients", self._guarded(self.clients, "view-clients")),
+            Route(f"{base}/roles", self._guarded(self.roles, "view-realm")),
+            Route(f"{base}/events", self._guarded(self.nothing, "view-events")),
+            Route(f"{base}/identity-provider/instances", self._guarded(self.nothing, "view-identity-providers")),
             *(
                 Route(f"{base}/{path}", self._guarded(self.forbidden, ""), methods=_EVERY)
                 for path in ("users{rest:path}", "groups{rest:path}", "roles{rest:path}", "clients{rest:path}")
             ),
-            *(Route(f"{base}/{path}", self._guarded(self.forbidden, "")) for path in ("events", "admin-events")),
+            *(
+                Route(f"{base}/{path}", self._guarded(self.forbidden, ""))
+                for path in ("events", "admin-events", "identity-provider/{rest:path}")
+            ),
             Route(f"{site.base_path}/admin/realms/{{other}}/{{rest:path}}", self.no_realm, methods=_EVERY),
         ]
 
@@ -87,6 +94,17 @@ class Admin:
 
     def forbidden(self, _request: Request, _caller: User) -> Response:
         return refuse(403, _FORBIDDEN)
+
+    # what a bot with too many rights could read
+
+    def clients(self, _request: Request, _caller: User) -> Response:
+        return JSONResponse([{"clientId": name, "enabled": c.enabled} for name, c in self._realm.clients.items()])
+
+    def roles(self, _request: Request, _caller: User) -> Response:
+        return JSONResponse([self._role(role) for role in self._realm.roles.values()])
+
+    def nothing(self, _request: Request, _caller: User) -> Response:
+        return JSONResponse([])
 
     # users
 

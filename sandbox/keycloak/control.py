@@ -5,7 +5,8 @@ PUT     /_sandbox/keycloak/users/{username}  create or change, only what the bod
                                              password, first_name, last_name, attributes, realm_roles, groups (paths)
 DELETE  /_sandbox/keycloak/users/{username}
 PUT     /_sandbox/keycloak/groups            {"path": "/evil/customer-b", "name": "", "realm_roles": []}; parents too
-PUT     /_sandbox/keycloak/client            {"redirect_uris": [], "enabled": true, "rights": ["view-users"]}
+PUT     /_sandbox/keycloak/client            {"redirect_uris": [], "enabled": true, "rights": ["view-users"],
+                                              "scopes": ["basic", "acr"]}
 PUT     /_sandbox/keycloak/clients/{id}      {"secret": "", "realm_roles": [], "groups": []}: one more client, with a
                                              service account; answers the account
 PUT     /_sandbox/keycloak/realm             {"duplicate_emails": true}
@@ -112,9 +113,11 @@ class Control:
         client = next(iter(self._realm.clients.values()))  # the realm file's own
         client.redirect_uris = wanted.get("redirect_uris", client.redirect_uris)
         client.enabled = wanted.get("enabled", client.enabled)
+        client.scopes = set(wanted.get("scopes", client.scopes))
         account = self._realm.service_account(client.id)
         account.rights = set(wanted.get("rights", account.rights))
-        shown = {"redirect_uris": client.redirect_uris, "enabled": client.enabled, "rights": sorted(account.rights)}
+        shown = {"redirect_uris": client.redirect_uris, "enabled": client.enabled}
+        shown |= {"rights": sorted(account.rights), "scopes": sorted(client.scopes)}
         return JSONResponse(shown)
 
     async def put_service_client(self, request: Request) -> Response:

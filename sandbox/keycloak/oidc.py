@@ -77,6 +77,8 @@ class Oidc:
         kind = asked.get("grant_type")
         if kind is None:
             answer: dict[str, Any] | Response = _no("invalid_request", "Missing form parameter: grant_type")
+        elif kind == "client_credentials" and (unknown := _lacking(client, asked)):
+            answer = _no("invalid_scope", f"Invalid scopes: {unknown}")
         elif kind == "client_credentials":
             answer = self._site.tokens.for_service(issuer, client)
         elif kind == "password":
@@ -192,6 +194,16 @@ class Oidc:
                 "interval": self._site.realm.device_interval_s,
             }
         )
+
+
+def _lacking(client: Client, asked: dict[str, str]) -> str:
+    """All that was asked for, where it names a scope that the client lacks; else "".
+
+    >>> _lacking(client_without_acr, {"scope": "openid acr"})
+    'openid acr'
+    """
+    wanted = asked.get("scope", "")
+    return wanted if {"basic", "acr"} & set(wanted.split()) - client.scopes else ""
 
 
 def _wrong_verifier(grant: Grant, asked: dict[str, str]) -> Response | None:

@@ -14,7 +14,10 @@ from typing import Any
 
 REALM_FILE = Path(__file__).with_name("realm-cdm.json")
 
-_COMPOSITE_RIGHTS = {"view-users": {"view-users", "query-users", "query-groups"}}
+_COMPOSITE_RIGHTS = {
+    "view-users": {"view-users", "query-users", "query-groups"},
+    "view-clients": {"view-clients", "query-clients"},
+}
 
 
 @dataclass(slots=True)
@@ -62,8 +65,12 @@ class User:
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     created_ms: int = field(default_factory=lambda: int(time.time() * 1000))
 
+    @property
+    def effective_rights(self) -> set[str]:
+        return {right for held in self.rights for right in _COMPOSITE_RIGHTS.get(held, {held})}
+
     def may(self, right: str) -> bool:
-        return any(right in _COMPOSITE_RIGHTS.get(held, {held}) for held in self.rights)
+        return right in self.effective_rights
 
 
 @dataclass(slots=True)
@@ -75,6 +82,8 @@ class Client:
     pkce: bool
     device_grant: bool
     name: str
+    scopes: set[str] = field(default_factory=lambda: {"basic", "acr"})
+    """Of the client scopes that a realm may lack, those this client has by default."""
 
 
 class Taken(Exception):

@@ -100,7 +100,8 @@ class Tokens:
         access = self._sign(
             self._claims(issuer, grant.client_id, user)
             | {"typ": "Bearer", "aud": [grant.client_id, "account"]}
-            | {"sid": session.id, "auth_time": session.auth_time, "acr": grant.acr, "scope": _scope(grant.scope)}
+            | {"sid": session.id, "scope": _scope(grant.scope)}
+            | self._proof(grant, session)
             | self.person(user)
         )
         refresh = {
@@ -118,17 +119,20 @@ class Tokens:
             digest = hashlib.sha256(access.encode()).digest()[:16]
             answer["id_token"] = self._sign(
                 self._claims(issuer, grant.client_id, user)
-                | {"typ": "ID", "aud": grant.client_id, "auth_time": session.auth_time, "sid": session.id}
+                | {"typ": "ID", "aud": grant.client_id, "sid": session.id}
+                | self._proof(grant, session)
                 | ({"nonce": grant.nonce} if nonce and grant.nonce is not None else {})
-                | {"at_hash": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), "acr": grant.acr}
+                | {"at_hash": base64.urlsafe_b64encode(digest).rstrip(b"=").decode()}
                 | self.person(user)
             )
         return answer | {"not-before-policy": 0, "session_state": session.id, "scope": _scope(grant.scope)}
 
     def for_service(self, issuer: str, client: Client) -> dict[str, Any]:
         user = self._realm.service_account(client.id)
-        claims = self._claims(issuer, client.id, user) | {"typ": "Bearer", "aud": [client.id, "realm-management"]}
-        more = {"acr": "pwd", "scope": "email profile", "email_verified": False, "preferred_username": user.username}
+        rights = {"realm-management": {"roles": sorted(user.effective_rights)}} if user.rights else {}
+        claims = self._claims(issuer, client.id, user) | {"typ": "Bearer", "aud": [client.id, *rights]}
+        claims |= ({"resource_access": rights} if rights else {}) | ({"acr": "pwd"} if "acr" in client.scopes else {})
+        more = {"scope": "email profile", "email_verified": False, "preferred_username": user.username}
         return {
             "access_token": self._sign(claims | more),
             "expires_in": self._realm.token_life_s,
@@ -137,6 +141,12 @@ class Tokens:
             "not-before-policy": 0,
             "scope": "email profile",
         }
+
+    def _proof(self, grant: Grant, session: Session) -> dict[str, Any]:
+        """When and how the person logged in: from the client scopes `basic` and `acr`."""
+        scopes = self._realm.clients[grant.client_id].scopes
+        when: dict[str, Any] = {"auth_time": session.auth_time} if "basic" in scopes else {}
+        return when | ({"acr": grant.acr} if "acr" in scopes else {})
 
     def read_bearer(self, authorization: str) -> dict[str, Any] | None:
         """The claims of a valid access token of ours, else None."""

@@ -55,6 +55,10 @@ class Realm(Protocol):
         """Exactly these realm-management roles for the bot's service account."""
         ...
 
+    async def set_bot_scopes(self, names: Collection[str]) -> None:
+        """Exactly these default client scopes of the bot's client, out of `basic` and `acr`."""
+        ...
+
     async def set_bot_enabled(self, enabled: bool) -> None: ...
     async def allow_redirect(self, uri: str) -> None: ...
     async def create_service_account(
@@ -176,6 +180,12 @@ class AdminRealm:
         await self.call("DELETE", path, json=await self.call("GET", path))
         wanted = [await self.call("GET", f"/clients/{management}/roles/{role}") for role in roles]
         await self.call("POST", path, json=wanted)
+
+    async def set_bot_scopes(self, names: Collection[str]) -> None:
+        path = f"/clients/{await self._client()}/default-client-scopes"
+        for scope in await self.call("GET", "/client-scopes"):
+            if scope["name"] in ("basic", "acr"):
+                await self.call("PUT" if scope["name"] in names else "DELETE", f"{path}/{scope['id']}")
 
     async def set_bot_enabled(self, enabled: bool) -> None:
         client = await self.call("GET", f"/clients/{await self._client()}")

@@ -77,6 +77,9 @@ class StandInRealm:
     async def set_bot_rights(self, roles: Collection[str]) -> None:
         await self._call("PUT", "/client", {"rights": list(roles)})
 
+    async def set_bot_scopes(self, names: Collection[str]) -> None:
+        await self._call("PUT", "/client", {"scopes": list(names)})
+
     async def set_bot_enabled(self, enabled: bool) -> None:
         await self._call("PUT", "/client", {"enabled": enabled})
 

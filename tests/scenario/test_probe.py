@@ -166,6 +166,23 @@ async def test_keycloak_with_query_users_only_is_not_taken_for_a_realm_without_p
     assert "Give service-account-cdm-bot the role view-users" in one.fix
 
 
+async def test_rights_the_bot_must_not_have_and_scopes_it_lacks_are_named_with_what_follows(
+    world: SandboxWorld,
+) -> None:
+    world.realm.service_account(BOT).rights |= {"view-clients", "manage-users", "view-authorization"}
+    world.realm.clients[BOT].scopes = {"basic"}
+    findings = await found(world, "Keycloak")
+    assert {f.verdict for f in findings} == {Verdict.WARN}
+    clients = only(findings, "holds view-clients")
+    assert "could read the secrets of every client" in clients.text
+    assert "Take view-clients from service-account-cdm-bot" in clients.fix
+    assert "give itself or anybody any role" in only(findings, "holds manage-users").text
+    assert "nothing the bot does needs it" in only(findings, "holds view-authorization").text
+    scopes = only(findings, "lacks the client scope acr:")
+    assert "does not say how the person logged in" in scopes.text
+    assert "deploy/keycloak/apply.py" in scopes.fix
+
+
 async def test_a_wrong_client_secret_and_a_wrong_realm_are_told_apart(world: SandboxWorld) -> None:
     (refused,) = await found(world, "Keycloak", keycloak={"client_secret": {"file": "secrets/hawkbit"}})
     assert "secret" in refused.text

@@ -111,6 +111,20 @@ async def test_the_id_token_names_the_person(
     assert "nonce" not in access
 
 
+async def test_without_its_scopes_a_login_says_neither_when_nor_how(
+    realm: Realm, login: KeycloakLogin, browser: Browser
+) -> None:
+    """As in a realm made from CDM's own file, which lists its client scopes and leaves out these two."""
+    await realm.set_bot_scopes([])
+    try:
+        await browser.open(asked(login))
+        await browser.log_in("bob")
+        who = await login.verify(await login.exchange(browser.query["code"], VERIFIER, REDIRECT), nonce="no")
+    finally:
+        await realm.set_bot_scopes(["basic", "acr"])
+    assert (who.username, who.auth_time, who.acr) == ("bob", None, "")
+
+
 async def test_the_groups_claim_is_absent_for_a_person_in_none(
     login: KeycloakLogin, browser: Browser, tokens: Tokens
 ) -> None:

@@ -11,6 +11,7 @@ from core.access import Authority
 from core.errors import NotAllowed, OutsideError, Refused
 from core.ids import Subject
 from integrations.clock import SystemClock
+from integrations.keycloak.probe import Probe
 from integrations.keycloak.roles import KeycloakRoles
 from tests.contract.keycloak.conftest import unique
 from tests.keycloak.realm import CLIENT_ID, CLIENT_SECRET, Realm
@@ -118,7 +119,7 @@ async def test_concurrent_readings_are_answered_each_with_its_own_person(realm: 
 async def test_the_admins_of_a_tenant_are_its_enabled_members_with_the_role(realm: Realm, roles: KeycloakRoles) -> None:
     path = f"/{unique('tenant')}"
     await realm.create_group(path)
-    admin, off, operator = unique("a-admin"), unique("b-off"), unique("c-oper")
+    admin, off, operator = unique("pa-admin"), unique("pb-off"), unique("pc-oper")
     await realm.create_user(admin, roles=["cdm-admin"], groups=[path])
     await realm.create_user(off, roles=["cdm-admin"], groups=[path], enabled=False)
     await realm.create_user(operator, roles=["cdm-operator"], groups=[path])
@@ -130,7 +131,7 @@ async def test_the_admins_of_a_tenant_are_its_enabled_members_with_the_role(real
 async def test_by_subgroup_the_admins_are_the_subgroups_members(realm: Realm) -> None:
     path = f"/{unique('tenant')}"
     await realm.create_group(f"{path}/admins")
-    admin, outsider = unique("admin"), unique("outsider")
+    admin, outsider = unique("boss"), unique("outsider")
     await realm.create_user(admin, groups=[f"{path}/admins"])
     await realm.create_user(outsider, roles=["cdm-admin"], groups=[path])
     roles = adapter(realm, admin_subgroup="admins")
@@ -155,14 +156,60 @@ async def test_an_under_privileged_bot_says_so_instead_of_no_such_person(
         await realm.set_bot_rights(["view-users"])
     assert "view-users" in refused.value.user_text
     assert not probe.reads_people
-    assert probe.problems == ("Keycloak: give the bot's service account the role view-users.",)
     assert (await read(roles, user)).username == "bob"
 
 
 async def test_the_probe_is_content_with_view_users_and_names_missing_groups(roles: KeycloakRoles) -> None:
-    assert (await roles.probe(["/customer-a", "/customer-c/operators"])).problems == ()
+    assert await roles.probe(["/customer-a", "/customer-c/operators"]) == Probe(reads_people=True)
     found = await roles.probe(["/customer-a", "/customer-z"])
-    assert found.problems == ("Keycloak: there is no group /customer-z.",)
+    assert found == Probe(reads_people=True, missing_groups=("/customer-z",))
+
+
+@pytest.mark.parametrize(
+    ("rights", "too_much"),
+    [
+        (["view-clients"], ("view-clients",)),
+        (["manage-users", "view-events"], ("manage-users", "view-events")),
+        (["view-realm"], ("view-realm",)),
+        (["impersonation", "create-client"], ("create-client", "impersonation")),
+        (["query-clients"], ("query-clients",)),
+    ],
+)
+async def test_the_probe_names_every_right_beyond_those_needed(
+    realm: Realm, roles: KeycloakRoles, rights: list[str], too_much: tuple[str, ...]
+) -> None:
+    """A token tells the rights it was made with: the probe's adapter is a new one."""
+    await realm.set_bot_rights(["view-users", *rights])
+    fresh = adapter(realm)
+    try:
+        assert (await fresh.probe([])).too_much == too_much
+    finally:
+        await realm.set_bot_rights(["view-users"])
+        await fresh.aclose()
+
+
+async def test_a_right_that_no_token_tells_is_found_by_reading_what_must_be_forbidden(
+    realm: Realm, roles: KeycloakRoles
+) -> None:
+    """This adapter's token was made before, as the tokens are of a realm that keeps rights out of them."""
+    assert (await roles.probe([])).too_much == ()
+    await realm.set_bot_rights(["view-users", "view-clients", "view-realm"])
+    try:
+        assert (await roles.probe([])).too_much == ("view-clients", "view-realm")
+    finally:
+        await realm.set_bot_rights(["view-users"])
+
+
+@pytest.mark.parametrize(("kept", "missing"), [(["basic"], ("acr",)), (["acr"], ("basic",)), ([], ("basic", "acr"))])
+async def test_the_probe_names_the_scopes_without_which_no_login_is_provably_fresh(
+    realm: Realm, roles: KeycloakRoles, kept: list[str], missing: tuple[str, ...]
+) -> None:
+    await realm.set_bot_scopes(kept)
+    try:
+        assert (await roles.probe([])).missing_scopes == missing
+    finally:
+        await realm.set_bot_scopes(["basic", "acr"])
+    assert (await roles.probe([])).missing_scopes == ()
 
 
 async def test_a_bot_disabled_in_keycloak_gets_nothing_more(realm: Realm, roles: KeycloakRoles) -> None:
