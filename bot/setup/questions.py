@@ -271,7 +271,7 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         "keycloak.client_id",
         "The bot's client",
-        "deploy/recipes/keycloak-client.sh makes it.",
+        "deploy/keycloak/apply.py makes it.",
         (("keycloak", "client_id"),),
         "cdm-bot",
         _some,

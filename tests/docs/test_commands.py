@@ -43,8 +43,7 @@ NOT_RUN = {
     "cdm rollout ": "asks for a login in a browser; tests/scenario/test_cli_identity.py has one",
     "cdm links ": "as above",
     "cdm tenant ": "as above: tests/scenario/test_tenants.py",
-    "kcadm.sh config credentials": "needs a real Keycloak; tests/docs/test_recipes.py has one where there is Java",
-    "deploy/recipes/keycloak-client.sh": "as above",
+    "deploy/keycloak/apply.py": "needs a real Keycloak; tests/contract/keycloak has one where there is Java",
     "sudo ": "changes the relay's machine; the sshd settings are checked in tests/docs/test_recipes.py",
     "ssh-keyscan": "needs a real relay: the sandbox's listens on a port of its own",
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import stat
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -16,19 +15,12 @@ import pytest
 
 from bot.config_file import load_settings
 from bot.probe import bounded, looks
-from integrations.clock import SystemClock
-from integrations.keycloak.device_grant import DeviceGrant
-from integrations.keycloak.roles import KeycloakRoles
 from sandbox.cast import PIPELINE, SET_NAME
 from sandbox.world import SandboxWorld
-from tests.keycloak import boot
-from tests.keycloak.server import RealKeycloak
 from tests.scenario.program import STILL
 
 RECIPES = Path(__file__).parents[2] / "deploy" / "recipes"
 SSHD = Path("/usr/sbin/sshd")
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
-"""A Java that starts soon: each call of kcadm.sh starts one."""
 HAWKBIT = ("hawkbit-rollout.sh", "hawkbit_rollout.py")
 
 
@@ -118,52 +110,6 @@ async def test_the_shell_recipe_sends_no_text_that_would_need_quoting(world: San
     code, _, err = await ran(RECIPES / HAWKBIT[0], 'a"b', SET_NAME, "1.1.0", "controllerId==*", env=login(world))
     assert code == 2
     assert "will not send" in err
-
-
-async def test_the_keycloak_recipe_makes_a_client_that_reads_people_and_may_no_more(
-    real_keycloak: RealKeycloak, tmp_path: Path
-) -> None:
-    kcadm, config = tmp_path / "kcadm.sh", tmp_path / "kcadm.config"
-    kcadm.write_text(f'#!/bin/sh\nexec sh {boot.install().server}/bin/kcadm.sh "$@"\n')  # unpacked without its x bit
-    kcadm.chmod(0o755)
-    env = {"KCADM": str(kcadm), "KCADM_CONFIG": str(config), "JAVA_HOME": str(boot.find_java().home), "KC_OPTS": QUICK}
-    signed_in = ("--server", real_keycloak.url, "--realm", "master", "--user", boot.ADMIN_USER)
-    for words in (
-        ("config", "credentials", *signed_in, "--password", boot.ADMIN_PASSWORD),
-        ("create", "realms", "-s", "realm=fresh", "-s", "enabled=true"),
-    ):
-        code, _, err = await ran(kcadm, *words, "--config", config, env=env)
-        assert code == 0, err
-    secret = tmp_path / "client-secret"
-    asked = ("fresh", "https://cdm-bot.example.com", secret)
-    code, out, err = await ran(RECIPES / "keycloak-client.sh", *asked, env=env)
-    assert code == 0, out + err
-    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
-    roles = KeycloakRoles(
-        server_url=real_keycloak.url,
-        realm="fresh",
-        client_id="cdm-bot",
-        client_secret=secret.read_text().strip,
-        clock=SystemClock(),
-    )
-    grant = DeviceGrant(
-        server_url=real_keycloak.url, realm="fresh", client_id="cdm-bot", client_secret=secret.read_text().strip
-    )
-    try:
-        probed = await roles.probe(["/customer-a"])
-        begun = await grant.begin()
-    finally:
-        await roles.aclose()
-        await grant.aclose()
-    assert "/realms/fresh/device" in begun.verification_uri
-    assert probed.reads_people
-    assert not probed.too_much
-    assert list(probed.missing_groups) == ["/customer-a"]
-    code, out, err = await ran(
-        *(kcadm, "get", "clients", "-r", "fresh", "-q", "clientId=cdm-bot", "--config", config), env=env
-    )
-    assert "https://cdm-bot.example.com/oidc/callback" in out
-    assert '"basic"' in out
 
 
 @pytest.mark.skipif(

@@ -82,15 +82,22 @@ class AdminRealm:
 
     async def call(self, method: str, path: str, **more: Any) -> Any:
         """One admin call under the realm; the JSON answer, or the `Location` of what was created."""
+        return await self._send(method, f"/admin/realms/{self.name}{path}", **more)
+
+    async def _send(self, method: str, path: str, **more: Any) -> Any:
         async with httpx.AsyncClient(base_url=self.url, timeout=10, trust_env=False, verify=False) as http:
             if time.monotonic() > self._bearer_until:
                 token = await http.post("/realms/master/protocol/openid-connect/token", data=self._login)
                 token.raise_for_status()
                 self._bearer = {"Authorization": f"Bearer {token.json()['access_token']}"}
                 self._bearer_until = time.monotonic() + 30
-            answer = await http.request(method, f"/admin/realms/{self.name}{path}", headers=self._bearer, **more)
+            answer = await http.request(method, path, headers=self._bearer, **more)
             answer.raise_for_status()
             return answer.headers.get("location") if answer.status_code == 201 else (answer.content and answer.json())
+
+    async def create(self, settings: dict[str, Any]) -> None:
+        """The realm itself, from an export's settings; its name is this one's."""
+        await self._send("POST", "/admin/realms", json={**settings, "realm": self.name, "enabled": True})
 
     async def user_id(self, username: str) -> str:
         return str((await self.call("GET", "/users", params={"username": username, "exact": "true"}))[0]["id"])
