@@ -15,6 +15,7 @@ import uvloop
 
 from tests.load.acks import acks
 from tests.load.audit import audit
+from tests.load.clicks import clicks
 from tests.load.intake import intake
 from tests.load.options import BenchFailed, Options
 from tests.load.page import page
@@ -25,6 +26,7 @@ AREAS: dict[str, Callable[[Options], Awaitable[Report]]] = {
     "acks": acks,
     "page": page,
     "audit": audit,
+    "clicks": clicks,
 }
 LOUD_LOAD = 0.5
 LONGEST_S = 1_800.0

@@ -11,6 +11,7 @@ import pytest
 
 from tests.load import __main__ as bench
 from tests.load.acks import figures as ack_figures
+from tests.load.clicks import figures as click_figures
 from tests.load.generator import Round, fire
 from tests.load.intake import Measured
 from tests.load.intake import figures as intake_figures
@@ -137,3 +138,14 @@ def test_acks_are_judged_while_alarms_come_in() -> None:
             "ack, 500 alarms/s: p99 ms", "3.00", "1.00 bare, quiet", "3.00", "at most 15: met; at most 3: met",
         )
     }  # fmt: skip
+
+
+def test_what_authority_adds_is_shown_for_each_crowd_beside_the_bare_calls() -> None:
+    times = {("ours", 1): [10.0, 30.0], ("bare", 1): [10.0, 10.0], ("ours", 16): [90.0], ("bare", 16): [30.0]}
+    rows = {figure.name: figure for figure in click_figures(times, {"Clear": 3})}
+    assert rows["calls to Keycloak for one Clear"].this == 3
+    assert len(rows) == 1 + 2 * 3
+    alone, crowd = rows["added by one reading, 1 at once: p50 ms"], rows["added by one reading, 16 at once: p50 ms"]
+    assert (alone.this, alone.reference, alone.ratio) == (10.0, 10.0, 1.0)
+    assert [figure.aims[0].met_by(figure) for figure in (alone, crowd)] == [True, False]
+    assert rows["added by one reading, 1 at once: p99 ms"].this == 30.0
