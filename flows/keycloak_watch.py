@@ -69,7 +69,7 @@ class KeycloakWatch:
 
     async def tick(self) -> None:
         lease = await self._leases.acquire(f"keycloak-watch:{self._realm}", self._lease_s)
-        before = await self.standing()
+        before = await standing(self._store, self._realm)
         if lease is not None:
             at_ms = int(self._clock.now().timestamp() * 1000)
             try:
@@ -81,11 +81,6 @@ class KeycloakWatch:
                 before = Standing(good_ms=at_ms)
         if before.good_ms:
             AGE.labels(self._realm).set(self._clock.now().timestamp() - before.good_ms / 1000)
-
-    async def standing(self) -> Standing:
-        """How asking goes, whichever process does it."""
-        raw = await self._store.get(self._key)
-        return Standing(**orjson.loads(raw)) if raw else Standing()
 
     def _failed(self, before: Standing, at_ms: int, error: OutsideError) -> list[Command]:
         after = replace(before, failures=before.failures + 1, away_ms=before.away_ms or at_ms)
@@ -108,12 +103,18 @@ class KeycloakWatch:
         key = f"keycloak-away:{self._realm}:{absence.away_ms}"
         return self._outbox.want(Wanted(key, self._channel, message, Priority.UPDATE, open=open))
 
-    def _put(self, standing: Standing) -> list[Command]:
-        return [("SET", self._key, orjson.dumps(asdict(standing)), "EX", KEPT_S)]
+    def _put(self, now: Standing) -> list[Command]:
+        return [("SET", _key(self._realm), orjson.dumps(asdict(now)), "EX", KEPT_S)]
 
-    @property
-    def _key(self) -> str:
-        return f"cdm:keycloak:{self._realm}"
+
+async def standing(store: Store, realm: str) -> Standing:
+    """How asking goes, whichever process does it."""
+    raw = await store.get(_key(realm))
+    return Standing(**orjson.loads(raw)) if raw else Standing()
+
+
+def _key(realm: str) -> str:
+    return f"cdm:keycloak:{realm}"
 
 
 def _instant(ms: int) -> datetime:

@@ -1,4 +1,4 @@
-"""`cdm doctor`: the state of the store, and what waits or was given up on in it. Changes nothing."""
+"""`cdm doctor`: the state of the store, what waits or was given up on in it, whether Keycloak answers. No changes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bot.settings import Settings
 from bot.store_access import opened_store
 from bot.store_survey import FamilyUse, Survey, survey
 from core.messages.text import plain
+from flows.keycloak_watch import standing
 from integrations.clock import SystemClock
 from integrations.store import intake, work
 from integrations.store.connection import Store, StoreUnsafe, check_store, in_danger
@@ -32,7 +33,7 @@ app = typer.Typer(subcommand_metavar="")
 
 @app.callback(invoke_without_command=True)
 def doctor(config: Config = CONFIG) -> None:
-    """Show the store's health and size, dead letters, the outbox's backlog and the leases held.
+    """Show the store's health and size, whether Keycloak answers, dead letters, the outbox's backlog and leases held.
 
     Exit code 1 where something needs a person. An embedded store that no bot is running is started for the moment; a
     bot that is started in this very moment is refused.
@@ -49,6 +50,7 @@ async def _examine(settings: Settings) -> bool:
         healthy = await _health(settings, store)
         found = await survey(store)
         _print_families(found)
+        await _keycloak(settings, store)
         await _waiting(store)
         await _dead_letters(store)
         await _leases(store)
@@ -109,6 +111,21 @@ def _row(use: FamilyUse) -> tuple[str, str, str, str, str, str]:
     caps += [f"{_bytes(family.max_bytes)} a key"] if family.max_bytes is not None else []
     kept = family.ends if family.retention_s is None else f"{_span(family.retention_s)}; {family.ends}"
     return family.name, f"{use.keys:,}", f"{use.longest:,}", _bytes(use.bytes), ", ".join(caps) or "-", kept
+
+
+async def _keycloak(settings: Settings, store: Store) -> None:
+    """As the bots on this store saw it last: it is not asked here."""
+    _title("Keycloak")
+    realm, now = settings.keycloak.realm, SystemClock().now().timestamp()
+    found = await standing(store, realm)
+    if found.away_ms:
+        text = f"does not say who may do what since {_time(found.away_ms / 1000)}: nobody's act is allowed"
+    elif found.good_ms:
+        text = f"answered {_span(max(0, int(now - found.good_ms / 1000)))} ago"
+    else:
+        text = "not asked yet by a bot on this store"
+    _line(plain(realm, 40), text)
+    _line("the bot's rights", "`cdm config check --probe` says whether they are enough, and not too many")
 
 
 async def _waiting(store: Store) -> None:

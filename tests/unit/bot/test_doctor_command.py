@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from pathlib import Path
 
+import orjson
 import pytest
 
 from bot.commands import doctor
+from bot.config_file import load_settings
 from core.budgets import Priority
 from core.ids import Channel, Stack, Tenant
 from core.messages.blocks import compose
 from core.outbox import Row, State
+from flows.keycloak_watch import Standing
 from integrations.store.connection import Store, check_schema, connect
 from integrations.store.embedded import EmbeddedStore
 from integrations.store.intake import Intake
@@ -75,6 +80,7 @@ async def test_a_running_bots_store_is_read_by_its_socket(
     assert done.exit_code == 0, done.output
     assert "append-only, fsync always, noeviction" in done.stdout
     assert "schema                1, this bot knows 1" in done.stdout
+    assert "not asked yet by a bot on this store" in done.stdout
     assert "fold                  held by replica-7, fence 1" in done.stdout
     assert "alarm of eu1/customer-a: no alarm id" in done.stdout
     assert "command 'rollout stop x' of U1: KeyError: 'x'" in done.stdout
@@ -83,6 +89,17 @@ async def test_a_running_bots_store_is_read_by_its_socket(
     assert "\x1b" not in done.stdout
     assert URL_OF_AN_ANSWER not in done.stdout
     assert (bot_store.pid, await store.ping()) == (running, True)
+
+
+async def test_it_says_whether_keycloak_answers(run: Run, config: Path, store: Store) -> None:
+    realm = load_settings(config).keycloak.realm
+    answered = Standing(good_ms=int((time.time() - 5.5 * 60) * 1000))
+    away = Standing(good_ms=1_764_000_000_000, failures=2, away_ms=1_764_000_010_000)
+    for standing, said in ((answered, "answered 5 min ago"), (away, "since 2025-11-24 16:00:10Z: nobody's act is")):
+        await store.set(f"cdm:keycloak:{realm}", orjson.dumps(asdict(standing)))
+        done = await run(doctor.app, "--config", config)
+        assert done.exit_code == 0, done.output
+        assert said in done.stdout
 
 
 async def test_a_store_at_rest_is_started_for_the_moment_only(
