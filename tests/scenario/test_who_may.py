@@ -229,6 +229,7 @@ async def test_keycloak_killed_people_can_only_look_and_hold_the_brakes_work_and
         await _brakes_work_without_keycloak(cast)
     finally:
         await cast.keycloak.start()
+    await until(lambda: _sees(cast.bob, "whoami", "promote"), "Keycloak answers in time again", within_s=30)
     held = await cast.waits("in-the-dark", "unhold")
     assert "lifted" in (await cast.bob.presses(held, "unhold")).shown
     ready = await cast.waits("in-the-dark")
@@ -276,6 +277,10 @@ async def _brakes_work_without_keycloak(cast: Cast) -> None:
 
     await until(lambda: _is(written(), [("intent", "scheduler"), ("outcome", "scheduler")]), "the pause is audited")
     assert await here.started(canary) == 1
+
+
+async def _sees(person: Person, command: str, word: str) -> bool:
+    return word in (await person.types(command)).shown
 
 
 async def _is(question: Any, wanted: Any) -> bool:
