@@ -16,7 +16,7 @@ from integrations.store.audit import AuditLog
 from integrations.store.connection import Store
 
 REMOVE = "remove_tenant"
-_BELONGING = ("incident:", "comment:", "rollout:")
+_BELONGING = ("incident:", "comment:", "rollout:", "approval:")
 """Messages whose key says whose they are: another tenant's may well quote a name of this one."""
 
 
@@ -31,15 +31,16 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Ids of incidents; devices that are no other tenant's; `entries` of the alarms' inbox; numbers of the rollouts
-    with its devices, those with no other's (`alone`) and those that go on (`active`); `messages` by their keys;
-    `channels` that nobody else uses. `audited` entries name it, `removals` of them say that it was to be removed.
-    `shared_id`: the id alone may mean somebody else."""
+    """Ids of incidents, and of requests for `approvals`; devices that are no other tenant's; `entries` of the alarms'
+    inbox; numbers of the rollouts with its devices, those with no other's (`alone`) and those that go on (`active`);
+    `messages` by their keys; `channels` that nobody else uses. `audited` entries name it, `removals` of them say that
+    it was to be removed. `shared_id`: the id alone may mean somebody else."""
 
     stack: Stack
     tenant: Tenant
     incidents: frozenset[str]
     open_incidents: int
+    approvals: frozenset[str]
     devices: frozenset[str]
     entries: frozenset[bytes]
     rollouts: frozenset[str]
@@ -76,6 +77,12 @@ async def gathered(
             is_ours = (found["stack"], found["tenant"]) == (stack, tenant)
             (ours if is_ours else theirs).update(m["device"] for m in found["members"] if m["device"])
             incidents.update({found["id"]} if is_ours else ())
+    approvals: set[str] = set()
+    async for key in keys(store, "cdm:approval:*"):
+        async for part in parts(store, key):
+            order = orjson.loads(part.text)["order"]
+            if order["stack"] == stack and tenant in order["tenants"]:
+                approvals.add(key.name.removeprefix("cdm:approval:"))
     incidents.update(id.decode() for id in await store.zrange(f"cdm:incidents:all:{scope}", 0, -1))
     owners = await _owners(store, stack)
     for rows in owners.values():
@@ -101,6 +108,7 @@ async def gathered(
         tenant=tenant,
         incidents=frozenset(incidents),
         open_incidents=int(await store.zcard(f"cdm:incidents:open:{scope}")),
+        approvals=frozenset(approvals),
         devices=devices,
         entries=frozenset(await _entries(store, stack, tenant)),
         rollouts=frozenset(rollouts),
@@ -188,6 +196,8 @@ def is_message_of(about: About, key: str) -> bool:
     match kind:
         case "incident":
             return rest.partition(":")[0] in about.incidents
+        case "approval":
+            return rest.partition(":")[0] in about.approvals
         case "comment":
             return rest.startswith(f"{about.scope}/")
         case "thingsboard-away":

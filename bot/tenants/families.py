@@ -62,6 +62,14 @@ def _an_incident(about: About, rest: str, part: Part) -> bool:
     return bool((found["stack"], found["tenant"]) == (about.stack, about.tenant))
 
 
+def _an_approval(about: About, rest: str, part: Part) -> bool:
+    return rest in about.approvals
+
+
+def _an_approval_id(about: About, rest: str, part: Part) -> bool:
+    return part.id.decode() in about.approvals
+
+
 def _an_incident_id(about: About, rest: str, part: Part) -> bool:
     return part.id.decode() in about.incidents
 
@@ -192,6 +200,9 @@ OF_FAMILIES: Mapping[str, PerTenant | Stays] = {
     "incidents of a device": PerTenant("by its name in the key", _of_scope),
     "incidents, open": PerTenant("by its name in the key", _of_scope),
     "alarms, active": PerTenant("by its name in the key", _of_scope),
+    "approvals, live": PerTenant("by the tenants of what was asked for", _an_approval_id),
+    "approvals": PerTenant("by the tenants of what was asked for", _an_approval),
+    "keycloak": Stays("how Keycloak answers"),
     "rollouts": PerTenant("where all devices are its own; else their names go", _a_rollout, _rollout_without_it),
     "rollouts tracked": PerTenant("where all devices are its own", _a_rollout_id),
     "rollout evidence": PerTenant("by each device's tenant", _evidence),

@@ -23,14 +23,30 @@ from bot.tenants.about import Known, gathered
 from bot.tenants.families import OF_FAMILIES, PerTenant
 from bot.tenants.marks import Marks
 from bot.tenants.store_data import file_name, search, take_out
+from core.access import Action
 from core.alarms.facts import Severity
 from core.alarms.fold import AlarmState
+from core.approvals import Order, Party, Request, Rule, ask
 from core.audit import Keyring
-from core.ids import AlarmId, Channel, DeviceName, GroupId, IncidentId, RolloutId, SlackUser, Stack, Subject, Tenant
+from core.evidence import Evidence
+from core.ids import (
+    AlarmId,
+    ApprovalId,
+    Channel,
+    DeviceName,
+    GroupId,
+    IncidentId,
+    RolloutId,
+    SlackUser,
+    Stack,
+    Subject,
+    Tenant,
+)
 from core.incidents import Incident, Member, Window
 from core.messages.blocks import compose
 from core.rollouts.records import DeviceEvidence, GroupEvidence, RolloutRecord
 from core.rollouts.views import Bar, Mood, Progress
+from integrations.store.approvals import ApprovalStore
 from integrations.store.audit import AuditLog
 from integrations.store.connection import Store, connect
 from integrations.store.embedded import EmbeddedStore
@@ -103,6 +119,14 @@ def an_incident(of: Things, *, cleared: bool) -> Incident:
     return Incident(of.incident, EU1, of.tenant, "OTA Failure", False, NOW_MS, NOW_MS, {alarm: member})
 
 
+def a_request(of: Things, now: datetime) -> Request:
+    """Somebody asked for a second person, about its devices alone."""
+    tenants = frozenset({of.tenant})
+    order = Order(Action.STOP, f"rollout:{EU1}/{ALONE}", "Stop it", {}, EU1, tenants, Channel("C0R"))
+    by = Party(Subject("s"), "somebody", "T0/U0S")
+    return ask(ApprovalId(f"{of.letter}22222"), order, by, "why not", Evidence({"devices": (of.device,)}), Rule(), now)
+
+
 async def seed(store: Store, clock: ManualClock, of: Things, keys: Keyring, *, cleared: bool = False) -> None:
     """Something of the tenant's in every family that holds anything of tenants."""
     incidents, outbox, rollouts = Incidents(store), Outbox(store, clock), RolloutStore(store)
@@ -119,6 +143,7 @@ async def seed(store: Store, clock: ManualClock, of: Things, keys: Keyring, *, c
         *incidents.put_last(source, of.incident),
         incidents.file_due(of.incident, 1),
         *rollouts.save_evidence(EU1, SPANNING, evidence, GroupEvidence(GroupId(1))),
+        *ApprovalStore(store).save(a_request(of, clock.now())),
         *outbox.want(wanted),
         *outbox.want(run),
         *outbox.upload_commands(f"{run.key}:output", run.key, "out.txt", b"slot A", "Complete output"),
