@@ -161,6 +161,7 @@ def _ticker(settings: Settings, parts: Parts, clock: Clock) -> Ticker:
     ticker.every(10, "replica", parts.replicas.beat)
     ticker.every(2, "approvals", parts.carrying.tick)
     ticker.every(60, "audit_anchor", parts.anchors.tick)
+    ticker.every(2, "refused_requests", parts.limit.tick)
     return ticker
 
 

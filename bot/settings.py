@@ -44,6 +44,9 @@ class Slack(Section):
     )
     updates_per_minute: int = Field(50, ge=1, le=100_000)
     posts_per_second: float = Field(1.0, gt=0, le=1000, description="In one channel")
+    requests_per_minute: int = Field(
+        60, ge=10, le=100_000, description="Taken from one person, by each process; half of them at once"
+    )
 
     @model_validator(mode="after")
     def _mode_has_its_secret(self) -> Slack:

@@ -43,6 +43,7 @@ from handlers.slack.home import HomeDesk, HomeDoor
 from handlers.slack.inbound import build_app as build_slack
 from handlers.slack.inbound import build_router as slack_router
 from handlers.slack.keep import Keeper
+from handlers.slack.limit import RequestLimit
 from handlers.slack.reasons import ReasonDoor
 from handlers.slack.run_form import FormDesk
 from handlers.slack.views import FormDoor
@@ -73,6 +74,7 @@ class Parts:
     watches: Mapping[Stack, RolloutWatch]
     queue: WorkQueue
     work: WorkLoop
+    limit: RequestLimit
     webhook: ThingsBoardWebhook
     linking: Linking
     confirming: Confirming
@@ -145,6 +147,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         clock=clock,
         max_age_s=settings.timing.work_max_age_s,
     )
+    limit = RequestLimit(_per_person(settings), audit, clock)
     token = settings.slack.bot_token.read
     client = AsyncWebClient(base_url=settings.slack.api_url, retry_handlers=[])
     return Parts(
@@ -198,6 +201,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         },
         queue=queue,
         work=work,
+        limit=limit,
         webhook=ThingsBoardWebhook(intake, clock, WebhookSecrets(settings, clock)),
         linking=linking,
         confirming=Confirming(approvals.fresh, approvals),
@@ -206,6 +210,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         slack=build_slack(
             client=client,
             token=token,
+            limit=limit,
             keeper=keeper,
             forms=FormDoor(views=views, keeper=keeper, catalog=catalog),
             reasons=ReasonDoor(views=views, keeper=keeper),
@@ -261,6 +266,11 @@ class WebhookSecrets:
                 self._missing.discard(key)
             found[key] = tuple(values)
         return found
+
+
+def _per_person(settings: Settings) -> Budget:
+    per_minute = settings.slack.requests_per_minute
+    return Budget(per_minute / 60, per_minute / 2)
 
 
 def _budgets(settings: Settings) -> Budgets:

@@ -97,6 +97,7 @@ class Surroundings:
             "admin_channel": cast.ADMINS,
             "updates_per_minute": round(50 * self.slack_rate),
             "posts_per_second": 1.0 * self.slack_rate,
+            "requests_per_minute": round(60 * self.slack_rate),
         }
 
     def _stack(self) -> Tree:

@@ -18,21 +18,23 @@ from core.messages.home import REFRESH
 from core.messages.views import REASON_FORM, RUN_FORM
 from handlers.slack.home import HomeDoor
 from handlers.slack.keep import HEARD, Keeper
+from handlers.slack.limit import RequestLimit
 from handlers.slack.reasons import WITH_REASON, ReasonDoor
-from handlers.slack.views import FormDoor, is_menu, wants_form
+from handlers.slack.views import FormDoor, is_menu, turned_away, wants_form
 
 
 def build_app(
     *,
     client: AsyncWebClient,
     token: Callable[[], str],
+    limit: RequestLimit,
     keeper: Keeper,
     forms: FormDoor,
     reasons: ReasonDoor,
     homes: HomeDoor,
 ) -> AsyncApp:
     """The bolt app. Listeners only hand over, so the answer may wait for them (that avoids bolt's 10 ms polling); forms
-    alone are opened and checked here, since Slack gives three seconds for that.
+    alone are opened and checked here, since Slack gives three seconds for that. Too many of one person stop here.
 
     Signatures are checked before it (`build_router`), with a secret that may rotate; Socket Mode has none.
     """
@@ -47,7 +49,10 @@ def build_app(
     @app.command(re.compile(r".*"))
     async def command(ack: AsyncAck, body: dict[str, Any]) -> None:
         item, once = _command(body), body["trigger_id"]
-        if wants_form(item["text"]):
+        problem: str | None
+        if refused := limit.ask(SlackUser(item["team"], item["user"]), "command"):
+            problem = refused.text if refused.tell else None
+        elif wants_form(item["text"]):
             problem = await forms.open(body["trigger_id"], item, once=once)
         else:
             problem = await keeper.keep(item, once=once)
@@ -56,15 +61,15 @@ def build_app(
     @app.action(re.compile(r".*"))
     async def action(ack: AsyncAck, respond: AsyncRespond, body: dict[str, Any]) -> None:
         pressed = body["actions"][0]
-        if is_menu(pressed) and body.get("view"):
-            await forms.choose(body)
-            await ack()
-            return
         item = _click(body, pressed)
         user = SlackUser(item["team"], item["user"])
         once = f"{body['trigger_id']}/{pressed.get('action_ts', '')}"
         problem = None
-        if item["action"] == RUN_FORM:
+        if refused := limit.ask(user, "click"):
+            problem = refused.text if refused.tell else None
+        elif is_menu(pressed) and body.get("view"):
+            await forms.choose(body)
+        elif item["action"] == RUN_FORM:
             problem = await forms.open(body["trigger_id"], item, once=once)
         elif item["action"] in WITH_REASON:
             problem = await reasons.open(body["trigger_id"], item)
@@ -80,14 +85,23 @@ def build_app(
 
     @app.view(re.compile(r".*"))
     async def sent(ack: AsyncAck, body: dict[str, Any]) -> None:
+        if refused := limit.ask(SlackUser(_team(body), body["user"]["id"]), "form"):
+            await ack(**turned_away(body["view"], refused.text))
+            return
         submitted = reasons.submit if body["view"].get("callback_id") == REASON_FORM else forms.submit
         await ack(**await submitted(body))
 
     @app.event("app_home_opened")
     async def home_opened(body: dict[str, Any]) -> None:
         event = body["event"]
-        if event.get("tab") == "home":
-            await homes.ask(SlackUser(body.get("team_id", ""), event["user"]))
+        if event.get("tab") != "home":
+            return
+        user = SlackUser(body.get("team_id", ""), event["user"])
+        refused = limit.ask(user, "home")
+        if refused is None:
+            await homes.ask(user)
+        elif refused.tell:
+            homes.say(user, refused.text)
 
     return app
 
@@ -126,15 +140,19 @@ def _command(body: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _team(body: Mapping[str, Any]) -> str:
+    return str(body["user"].get("team_id") or body.get("team", {}).get("id", ""))
+
+
 def _click(body: Mapping[str, Any], pressed: Mapping[str, Any]) -> dict[str, Any]:
-    user, container = body["user"], body.get("container", {})
+    container = body.get("container", {})
     action, value = pressed["action_id"], pressed.get("value", "")
     if pressed.get("type") == "overflow":  # a choice says what button it stands for: "<action>:<value>"
         action, _, value = pressed["selected_option"]["value"].rpartition(":")
     return {
         "kind": "click",
-        "team": user.get("team_id") or body.get("team", {}).get("id", ""),
-        "user": user["id"],
+        "team": _team(body),
+        "user": body["user"]["id"],
         "channel": container.get("channel_id") or body.get("channel", {}).get("id", ""),
         "message_ts": container.get("message_ts", ""),
         "action": action,

@@ -143,6 +143,12 @@ def is_menu(pressed: Mapping[str, Any]) -> bool:
     return bool(pressed["action_id"] == RUNBOOK)
 
 
+def turned_away(view: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """The acknowledgement of a form that was not taken: it stands as it is, `text` beside its first input."""
+    first = next((block["block_id"] for block in view.get("blocks", ()) if block.get("type") == "input"), None)
+    return _errors({first: text}) if first else _update(notice_form(compose(text)))
+
+
 def _state(view: Mapping[str, Any]) -> FormState | None:
     try:
         return FormState.model_validate_json(view.get("private_metadata", ""))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -29,6 +31,10 @@ WAITED = Histogram("cdm_work_wait_seconds", "From heard to begun", buckets=(0.01
 RECLAIM_IDLE_MS = 12_000
 """An item that nobody kept for so long belongs to a process that has ended."""
 MAX_DELIVERIES = 5
+PARALLEL, EACH = 32, 4
+"""Requests carried out at a time, and of one person."""
+HELD = 1_024
+"""Requests taken from the store: begun, or waiting for their turn. Several times what one person may have waiting."""
 
 
 class Desk(Protocol):
@@ -37,20 +43,42 @@ class Desk(Protocol):
     async def handle(self, request: Request) -> None: ...
 
 
-class WorkLoop:
-    """Runs up to `parallel` requests at a time. A request stays in the store until it is done: after a crash the next
-    process gets it again, and what it does to the world is fenced by its id."""
+class Turns:
+    """At most `parallel` at a time, of each person at most `each`; who waits gets the turn in the order of coming."""
 
-    def __init__(
-        self, *, queue: WorkQueue, desk: Desk, answers: Answers, clock: Clock, max_age_s: float, parallel: int = 32
-    ) -> None:
+    def __init__(self, parallel: int, each: int) -> None:
+        self._room = asyncio.Semaphore(parallel)
+        self._each = each
+        self._persons: dict[str, tuple[asyncio.Semaphore, int]] = {}
+
+    @asynccontextmanager
+    async def turn(self, person: str) -> AsyncIterator[None]:
+        own, held = self._persons.get(person, (asyncio.Semaphore(self._each), 0))
+        self._persons[person] = own, held + 1
+        try:
+            async with own, self._room:
+                yield
+        finally:
+            own, held = self._persons.pop(person)
+            if held > 1:
+                self._persons[person] = own, held - 1
+
+
+class WorkLoop:
+    """A request stays in the store until it is done: after a crash the next process gets it again, and what it does to
+    the world is fenced by its id. Many requests of one person wait for each other, not others for them."""
+
+    def __init__(self, *, queue: WorkQueue, desk: Desk, answers: Answers, clock: Clock, max_age_s: float) -> None:
         self._queue = queue
         self._desk = desk
         self._answers = answers
         self._clock = clock
         self._max_age = timedelta(seconds=max_age_s)
-        self._room = asyncio.Semaphore(parallel)
-        self._running: set[asyncio.Task[None]] = set()
+        self._turns = Turns(PARALLEL, EACH)
+        self._room = asyncio.Semaphore(HELD)
+        self._held: dict[str, asyncio.Task[None]] = {}
+        self._begun: set[str] = set()
+        self._keeping: asyncio.Task[None] | None = None
         self._began = False
 
     async def run(self, *, alone: bool = False) -> None:
@@ -77,29 +105,45 @@ class WorkLoop:
                 await self._clock.sleep(1)
 
     async def drain(self, patience_s: float) -> None:
-        """Let running requests end; what does not end in time is given up here and taken up by the next process."""
-        if not self._running:
-            return
-        _, late = await asyncio.wait(self._running, timeout=patience_s)
+        """Let begun requests end; what does not end in time, or waits for its turn, is given up here and taken up by
+        the next process."""
+        waiting = [task for id, task in self._held.items() if id not in self._begun]
+        begun = [task for id, task in self._held.items() if id in self._begun]
+        for task in waiting:
+            task.cancel()
+        late = (await asyncio.wait(begun, timeout=patience_s))[1] if begun else set()
         for task in late:
             task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await asyncio.gather(*waiting, *late, return_exceptions=True)
+        if self._keeping is not None:
+            self._keeping.cancel()
 
     async def _begin(self, item: Item) -> None:
+        if item.id in self._held:  # taken up again, since the store did not hear in time that it is held here
+            return
         await self._room.acquire()
-        task = asyncio.create_task(self._see_through(item), name=f"work:{item.id}")
-        self._running.add(task)
-        task.add_done_callback(self._ended)
+        task = asyncio.create_task(self._in_turn(item), name=f"work:{item.id}")
+        self._held[item.id] = task
+        task.add_done_callback(lambda ended: self._ended(item, ended))
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.create_task(self._keep(), name="work:keep")
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+    def _ended(self, item: Item, task: asyncio.Task[None]) -> None:
+        del self._held[item.id]
         self._room.release()
         if not task.cancelled() and task.exception() is not None:
             log.error("work_failed", task=task.get_name(), exc_info=task.exception())
 
+    async def _in_turn(self, item: Item) -> None:
+        async with self._turns.turn(f"{item.body.get('team')}/{item.body.get('user')}"):
+            self._begun.add(item.id)
+            try:
+                await self._see_through(item)
+            finally:
+                self._begun.discard(item.id)
+
     async def _see_through(self, item: Item) -> None:
         kind = str(item.body.get("kind", ""))
-        keeping = asyncio.create_task(self._keep(item))
         try:
             request = parse_request(item)
             age = self._clock.now() - request.heard_at
@@ -122,10 +166,6 @@ class WorkLoop:
             WORK.labels(kind, outcome).inc()
         except STORE_DOWN:
             log.warning("work_left_for_later", item=item.id)
-        finally:
-            keeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await keeping
 
     async def _handle(self, request: Request) -> str:
         try:
@@ -141,11 +181,12 @@ class WorkLoop:
     async def _answer(self, request: Request, text: str) -> None:
         await self._answers.tell(request, compose(text))
 
-    async def _keep(self, item: Item) -> None:
-        while True:
+    async def _keep(self) -> None:
+        while self._held:
             await self._clock.sleep(RECLAIM_IDLE_MS / 3000)
             with contextlib.suppress(*STORE_DOWN):
-                await self._queue.keep(item)
+                if held := [*self._held]:
+                    await self._queue.keep(held)
 
 
 def parse_request(item: Item) -> Request:

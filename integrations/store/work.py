@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,9 +77,9 @@ class WorkQueue:
         times = {p["message_id"]: int(p["times_delivered"]) for p in pending}
         return [Item(i.decode(), orjson.loads(f[b"i"]), times.get(i, 2)) for i, f in rows if f]
 
-    async def keep(self, item: Item) -> None:
-        """Say that the item is still being worked on, so that nobody reclaims it."""
-        await self._store.xclaim(STREAM, GROUP, self._consumer, min_idle_time=0, message_ids=[item.id], justid=True)
+    async def keep(self, ids: Sequence[str]) -> None:
+        """Say that these items are still being worked on, or wait here, so that nobody reclaims them."""
+        await self._store.xclaim(STREAM, GROUP, self._consumer, min_idle_time=0, message_ids=list(ids), justid=True)
 
     async def done(self, item: Item) -> None:
         async with self._store.pipeline(transaction=True) as pipe:

@@ -15,15 +15,18 @@ import pytest
 from fastapi import FastAPI
 from slack_sdk.web.async_client import AsyncWebClient
 
+from core.budgets import Budget
 from handlers.slack.answers import Answers
 from handlers.slack.form import FormState
 from handlers.slack.home import HomeDoor
 from handlers.slack.inbound import build_app, build_router
 from handlers.slack.keep import STORE_SILENT, Keeper
+from handlers.slack.limit import RequestLimit
 from handlers.slack.reasons import ReasonDoor
 from handlers.slack.views import FormDoor, wants_form
 from integrations.clock import SystemClock
 from integrations.slack.client import SlackPosts
+from integrations.store.audit import AuditLog
 from integrations.store.connection import Store
 from integrations.store.embedded import EmbeddedStore
 from integrations.store.outbox import Outbox
@@ -70,6 +73,7 @@ async def stand(store: Store) -> AsyncIterator[Stand]:
         app = build_app(
             client=client,
             token=lambda: slack.bot_token,
+            limit=RequestLimit(Budget(0.1, 30), AuditLog(store, clock), clock),
             keeper=keeper,
             forms=forms,
             reasons=ReasonDoor(views=posts, keeper=keeper),
