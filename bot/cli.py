@@ -11,7 +11,20 @@ import typer
 import uvloop
 
 from bot import logs
-from bot.commands import access, audit, config, doctor, init, links, rollout, slack, store, tenant, thingsboard
+from bot.commands import (
+    access,
+    audit,
+    audit_trim,
+    config,
+    doctor,
+    init,
+    links,
+    rollout,
+    slack,
+    store,
+    tenant,
+    thingsboard,
+)
 from bot.config_file import BadConfig, check_secrets, load_settings
 from bot.secrets import SecretMissing
 from core.commands import FORMS
@@ -28,6 +41,8 @@ app.add_typer(config.app, name="config")
 app.add_typer(doctor.app, name="doctor")
 app.add_typer(access.app, name="access")
 app.add_typer(audit.app, name="audit")
+audit.app.command()(audit_trim.trim)
+audit.app.command()(audit_trim.close)
 app.add_typer(links.app, name="links")
 app.add_typer(slack.app, name="slack")
 app.add_typer(tenant.app, name="tenant")

@@ -80,6 +80,7 @@ class AuditSection(Section):
     anchor_channel: ChannelId | None = Field(
         None, description="Gets number and hash of the newest entry once a day; without it the admin channel does"
     )
+    keep_days: int | None = Field(None, ge=30, description="What cdm audit trim leaves where it is not told otherwise")
 
 
 class Keycloak(Section):

@@ -119,10 +119,22 @@ class ChainCheck:
         self.entries = 0
         self.keyed = 0
         self.last = 0
+        self.begun_after = 0
         self.broken: str | None = None
         self._prev = GENESIS
         self._keys = keys
         self._anchors = anchors or {}
+
+    def begin_after(self, seq: int, hash: str) -> None:
+        """Before anything is seen: the log begins after this entry, whose hash is known from elsewhere."""
+        self.begun_after = self.last = seq
+        self._prev = hash
+        if self._anchors.get(seq, hash) != hash:
+            self.broken = f"entry {seq}, after which the log begins, is not the one that was anchored"
+
+    def follows(self, seq: int, hash: str) -> bool:
+        """Whether that is the newest entry seen."""
+        return (self.last, self._prev) == (seq, hash)
 
     def see(self, entry: Entry) -> bool:
         """Whether it holds. Nothing is to be seen after one that does not."""

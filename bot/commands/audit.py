@@ -18,6 +18,7 @@ import orjson
 import typer
 
 from bot.anchor_files import read_anchors
+from bot.audit_archive import Archives
 from bot.audit_keys import keyring
 from bot.commands.options import CONFIG, Config, failures_told, give_up, settings_of
 from bot.settings import Settings
@@ -36,7 +37,7 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-def _instant(given: str | datetime) -> datetime:
+def instant(given: str | datetime) -> datetime:
     """An ISO date or time; UTC where it names no zone."""
     try:
         at = given if isinstance(given, datetime) else datetime.fromisoformat(given)
@@ -54,10 +55,10 @@ ActionOption = Annotated[
 ]
 ObjectOption = Annotated[str, typer.Option(help="Only on this, and what begins with it: incident:ab12")]
 SinceOption = Annotated[
-    datetime | None, typer.Option(parser=_instant, metavar="TIME", help="Only from then on (UTC, or with a zone).")
+    datetime | None, typer.Option(parser=instant, metavar="TIME", help="Only from then on (UTC, or with a zone).")
 ]
 UntilOption = Annotated[
-    datetime | None, typer.Option(parser=_instant, metavar="TIME", help="Only before then (UTC, or with a zone).")
+    datetime | None, typer.Option(parser=instant, metavar="TIME", help="Only before then (UTC, or with a zone).")
 ]
 
 app = typer.Typer(no_args_is_help=True, help="The log of who did what.")
@@ -72,18 +73,27 @@ def verify(
             exists=True, dir_okay=False, help="The bot's JSON log, or lines of a number and a hash; repeatable."
         ),
     ] = None,
+    archive: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="What cdm audit trim wrote, checked as one chain; repeatable."),
+    ] = None,
 ) -> None:
     """Check every entry from the first to the newest, also against what was known outside the store. Exit code 1
     names the first bad entry."""
-    settings = settings_of(config)
+    settings, archives = settings_of(config), Archives(archive or ())
     with failures_told():
         known = read_anchors(anchors or ())
-        check = asyncio.run(_verify(settings, known))
+        check, strangers = asyncio.run(_verify(settings, known, archives))
     if check.broken is not None:
         raise give_up(
             f"The audit log was changed, or entries are missing: {check.broken} ({check.entries:,} entries read). What "
             "stands before it can be trusted, what stands after it cannot. Keep the store's files as they are and "
             "compare them with a backup."
+        )
+    if strangers:
+        raise give_up(
+            f"{', '.join(map(str, strangers))}: each entry in it holds, but it is not, byte by byte, what cdm audit "
+            "trim wrote. Give that file."
         )
     typer.echo(f"{check.entries:,} entries, the chain holds. {_proof(check, known)}")
 
@@ -103,7 +113,7 @@ def show(
 ) -> None:
     """Print entries, oldest first. An outcome is shown with its intent."""
     settings, question = settings_of(config), Question(person, tenant, device, rollout, action, object, since, until)
-    with failures_told(), _readable():
+    with failures_told(), readable():
         entries = asyncio.run(_newest(settings, last, question))
     for entry in entries:
         typer.echo(line_of(entry))
@@ -129,7 +139,7 @@ def export(
 ) -> None:
     """Write entries out, oldest first: all, or those asked for, as `show` takes them."""
     settings, question = settings_of(config), Question(person, tenant, device, rollout, action, object, since, until)
-    with failures_told(), _readable(), _opened(out) as file:
+    with failures_told(), readable(), _opened(out) as file:
         count = asyncio.run(_export(settings, question, format, file))
     typer.echo(f"{count:,} entries written.", err=True)
 
@@ -145,17 +155,24 @@ def line_of(entry: Entry) -> str:
 
 def _proof(check: ChainCheck, known: Mapping[int, str]) -> str:
     """What that it holds is worth."""
+    begun = (
+        f" The log begins after entry {check.begun_after:,}, by a sealed checkpoint: what came before was archived."
+        if check.begun_after
+        else ""
+    )
     sealed = f"{check.keyed:,} are sealed with a key" if check.keyed else "None is sealed with a key (audit.key)"
     anchored = (
         f"{len(known):,} anchors up to entry {max(known)} agree" if known else "No anchors were given (--anchors)"
     )
-    return f"{sealed}. {anchored}."
+    return f"{sealed}. {anchored}.{begun}"
 
 
-async def _verify(settings: Settings, known: Mapping[int, str]) -> ChainCheck:
+async def _verify(settings: Settings, known: Mapping[int, str], archives: Archives) -> tuple[ChainCheck, list[Path]]:
     keys = keyring(settings)
     async with opened_store(settings) as store:
-        return await AuditLog(store, SystemClock(), keys).check(known)
+        log = AuditLog(store, SystemClock(), keys)
+        check = await log.check(known, archives)
+        return check, archives.strangers(await log.checkpoint()) if check.broken is None else []
 
 
 async def _newest(settings: Settings, last: int, question: Question) -> list[Entry]:
@@ -204,7 +221,8 @@ def _opened(out: Path | None) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
+def readable() -> Iterator[None]:
+    """End the command in words where what stands in the log is no entry."""
     try:
         yield
     except Unreadable as error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import orjson
 
 from core.audit import GENESIS, MAX_EXACT, NO_KEYS, ChainCheck, Entry, Keyring, seal
+from core.audit_checkpoint import Archived, Checkpoint, checkpoint_trouble, seal_checkpoint
 from core.ports import Clock
 from integrations.store.connection import Store
 from integrations.store.families import Family
@@ -19,7 +20,10 @@ HEAD = "cdm:audit:head"
 POSTED = "cdm:audit:posted"
 """The day (UTC) on which the head was last posted to Slack."""
 
-FAMILIES = (Family("audit", "cdm:audit*", "never", None, 5_000_000, 4 << 30),)
+TRIMMED = "cdm:audit:trimmed"
+"""The checkpoint at which the log begins, once older entries were archived and taken out."""
+
+FAMILIES = (Family("audit", "cdm:audit*", "when cdm audit trim archives it", None, 5_000_000, 4 << 30),)
 
 _APPEND = """
 local head = redis.call('GET', KEYS[1]) or ''
@@ -93,7 +97,7 @@ class AuditLog:
         while True:
             rows = await self._store.xrange(STREAM, min=last, count=batch)
             for _, row in rows:
-                yield _entry(row.get(b"e", b""))
+                yield parse_entry(row.get(b"e", b""))
             if len(rows) < batch:
                 return
             last = "(" + rows[-1][0].decode()
@@ -101,14 +105,42 @@ class AuditLog:
     async def latest(self, count: int) -> list[Entry]:
         """The newest entries, newest first."""
         rows = await self._store.xrevrange(STREAM, count=count)
-        return [_entry(row.get(b"e", b"")) for _, row in rows]
+        return [parse_entry(row.get(b"e", b"")) for _, row in rows]
 
-    async def check(self, anchors: Mapping[int, str] | None = None) -> ChainCheck:
-        """The chain from its first entry to the stored head, and against `anchors` (hashes by number). Keeps no
-        entry in memory. The log may grow meanwhile."""
+    async def check(self, anchors: Mapping[int, str] | None = None, archived: Iterable[Entry] = ()) -> ChainCheck:
+        """The chain from its first entry (or its checkpoint) to the stored head, and against `anchors` (hashes by
+        number). `archived` are entries taken out before, oldest first, and may be read again. Keeps no entry in memory.
+        The log may grow, and be trimmed, meanwhile."""
+        while True:
+            before = await self._store.get(TRIMMED)
+            check = await self._check(anchors or {}, archived)
+            if await self._store.get(TRIMMED) == before:
+                return check
+
+    async def checkpoint(self) -> Checkpoint | None:
+        """As it is stored; whether it holds says `check`. Raises Unreadable."""
+        raw = await self._store.get(TRIMMED)
+        return None if raw is None else _checkpoint(raw)
+
+    async def trim(self, lease: Lease, archived: Archived, line: Line) -> str:
+        """Take the entries of `archived` out, seal where the log begins now, and append `line`, all in one fenced
+        commit. An entry must stay. Answers the line's reference; raises LeaseLost, or ValueError without a key."""
+        checkpoint = await self.checkpoint()
+        sealed = seal_checkpoint((*(checkpoint.archives if checkpoint else ()), archived), self._keys)
+        first = await self._id_of(sealed.first)
+        commands: list[Command] = [
+            ("XTRIM", STREAM, "MINID", "=", first),
+            ("SET", TRIMMED, orjson.dumps(asdict(sealed))),
+        ]
+        return await self.commit(lease, line, lambda ref: commands)
+
+    async def _check(self, anchors: Mapping[int, str], archived: Iterable[Entry]) -> ChainCheck:
         number, hash = _parted(await self.head())
-        check = ChainCheck(self._keys, {**(anchors or {}), **({number: hash} if number else {})})
+        check = ChainCheck(self._keys, {**anchors, **({number: hash} if number else {})})
         try:
+            checkpoint = await self.checkpoint()
+            if not self._starts(check, checkpoint, archived):
+                return check
             async for entry in self.entries():
                 if not check.see(entry):
                     return check
@@ -118,9 +150,41 @@ class AuditLog:
         check.end()
         if check.broken is None and check.last > _parted(await self.head())[0]:
             check.broken = f"entry {check.last} is beyond the newest that the bot wrote"
-        if check.broken is None and number and (anchors or {}).get(number, hash) != hash:
+        if check.broken is None and number and anchors.get(number, hash) != hash:
             check.broken = f"entry {number} is not the one that was anchored: the log up to it was written anew"
         return check
+
+    def _starts(self, check: ChainCheck, checkpoint: Checkpoint | None, archived: Iterable[Entry]) -> bool:
+        """Bring `check` to where the log in the store begins, by way of what was archived where that is given."""
+        if checkpoint is None:
+            return all(check.see(entry) for entry in archived)
+        check.broken = checkpoint_trouble(checkpoint, self._keys)
+        if check.broken is not None:
+            return False
+        begun = False
+        for entry in archived:
+            if not begun and (older := checkpoint.before(entry.seq)):
+                check.begin_after(older.last, older.hash)
+            begun = True
+            if check.broken is not None or not check.see(entry):
+                return False
+        if not begun:
+            check.begin_after(checkpoint.first - 1, checkpoint.hash)
+        elif not check.follows(checkpoint.first - 1, checkpoint.hash):
+            check.broken = (
+                f"the archives end with entry {check.last}, the log in the store begins at {checkpoint.first}"
+            )
+        return check.broken is None
+
+    async def _id_of(self, seq: int) -> str:
+        """Of an entry in the stream; the newest are looked at first."""
+        last = "+"
+        while rows := await self._store.xrevrange(STREAM, max=last, count=500):
+            for id, row in rows:
+                if parse_entry(row.get(b"e", b"")).seq == seq:
+                    return str(id.decode())
+            last = "(" + rows[-1][0].decode()
+        raise ValueError(f"there is no entry {seq}")
 
     async def verify(self) -> tuple[int, str | None]:
         """(entries read, why the chain does not hold or None)."""
@@ -166,8 +230,8 @@ class AuditLog:
         return entry, orjson.dumps(entry)
 
 
-def _entry(raw: bytes) -> Entry:
-    """Raises Unreadable."""
+def parse_entry(raw: bytes) -> Entry:
+    """An entry as JSON. Raises Unreadable."""
     try:
         entry = Entry(**orjson.loads(raw))
     except (ValueError, TypeError) as error:
@@ -175,6 +239,20 @@ def _entry(raw: bytes) -> Entry:
     if not all(isinstance(getattr(entry, name), kind) for name, kind in _TYPES.items()):
         raise Unreadable("a field is of another type")
     return entry
+
+
+def _checkpoint(raw: bytes) -> Checkpoint:
+    """Raises Unreadable."""
+    try:
+        read = orjson.loads(raw)
+        archives = tuple(Archived(**one) for one in read["archives"])
+        found = Checkpoint(archives, read["key"], read["seal"])
+        whole = all(type(end) is int for one in archives for end in (one.first, one.last))
+    except (ValueError, TypeError, KeyError) as error:
+        raise Unreadable(f"the checkpoint at which the log begins: {error}") from error
+    if not whole or not archives or not isinstance(found.key, str):
+        raise Unreadable("the checkpoint at which the log begins: a field is of another type")
+    return found
 
 
 def _parted(head: str) -> tuple[int, str]:
