@@ -22,6 +22,7 @@ from core.ports import Clock
 from flows.alarms import AlarmFold
 from flows.anchors import AuditAnchors
 from flows.approvals.carrying import Carrying
+from flows.audit_desk import AuditDesk
 from flows.incident_desk import IncidentDesk
 from flows.incidents import IncidentActs
 from flows.keycloak_watch import KeycloakWatch
@@ -130,6 +131,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         catalog=catalog,
         linking=linking,
         linked=deciding.linked,
+        audit=AuditDesk(gate=gate, audit=audit, links=deciding.links),
         links=settings.links,
     )
     work = WorkLoop(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -41,27 +41,56 @@ class Answer:
         asked = self._asked
         if entry.ref in self._open:
             self._open.discard(entry.ref)
-        elif not self._about(entry):
+        elif not is_about(asked, entry):
             return False
         if entry.kind == "intent":
             self._open.add(str(entry.seq))
         at = datetime.fromisoformat(entry.at)
         return (asked.since is None or at >= asked.since) and (asked.until is None or at < asked.until)
 
-    def _about(self, entry: Entry) -> bool:
-        asked = self._asked
-        kind, _, rest = entry.object.partition(":")
-        stack, _, named = rest.partition("/")
-        return all(
-            (
-                not asked.person or asked.person in (entry.actor, entry.data.get("name")),
-                not asked.tenant or asked.tenant in _tenants(entry),
-                not asked.device or (kind == "device" and asked.device in (rest, named)),
-                not asked.rollout or (kind == "rollout" and asked.rollout in _rollout(stack, named)),
-                not asked.action or asked.action in (entry.action, entry.action.partition(":")[0]),
-                entry.object.startswith(asked.object),
-            )
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One entry, and the newest outcome of it where it is an intent that has one."""
+
+    entry: Entry
+    outcome: Entry | None
+
+
+def acts(newest_first: Iterable[Entry], question: Question, tenants: frozenset[str] | None) -> Iterator[Act]:
+    """Newest first, those asked for. `tenants`: only what surely concerns no other than these; None shows everything.
+    An outcome whose intent is not among the entries is nobody's, and left out."""
+    outcomes: dict[str, Entry] = {}
+    for entry in newest_first:
+        if entry.kind == "outcome":
+            outcomes.setdefault(entry.ref, entry)
+            continue
+        outcome, concerned = outcomes.pop(str(entry.seq), None), concerns(entry)
+        if is_about(question, entry) and (tenants is None or (concerned and concerned <= tenants)):
+            yield Act(entry, outcome)
+
+
+def is_about(asked: Question, entry: Entry) -> bool:
+    """Whether the entry by itself is asked for, whenever it was written."""
+    kind, _, rest = entry.object.partition(":")
+    stack, _, named = rest.partition("/")
+    return all(
+        (
+            not asked.person or asked.person in (entry.actor, entry.data.get("name")),
+            not asked.tenant or asked.tenant in concerns(entry),
+            not asked.device or (kind == "device" and asked.device in (rest, named)),
+            not asked.rollout or (kind == "rollout" and asked.rollout in _rollout(stack, named)),
+            not asked.action or asked.action in (entry.action, entry.action.partition(":")[0]),
+            entry.object.startswith(asked.object),
         )
+    )
+
+
+def concerns(entry: Entry) -> frozenset[str]:
+    """The tenants that the entry names; empty where they are not known."""
+    one, several = entry.data.get("tenant"), entry.data.get("tenants")
+    named = (one, *(several if isinstance(several, list) else ()))
+    return frozenset(tenant for tenant in named if isinstance(tenant, str) and tenant)
 
 
 def json_line(entry: Entry) -> bytes:
@@ -78,11 +107,6 @@ def cells(entry: Entry) -> list[str]:
 
 def _harmless(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _tenants(entry: Entry) -> Iterable[object]:
-    several = entry.data.get("tenants")
-    return (entry.data.get("tenant"), *(several if isinstance(several, list) else ()))
 
 
 def _rollout(stack: str, named: str) -> tuple[str, str]:

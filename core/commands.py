@@ -59,6 +59,12 @@ FORMS: tuple[Form, ...] = (
     Form("unlink", ("unlink",), (), "end that link; the bot then does nothing for you"),
     Form("links", ("links",), (), "who is linked with whom (admin)"),
     Form("links revoke", ("links", "revoke"), ("<person>",), "end somebody's link (admin)"),
+    Form(
+        "audit",
+        ("audit",),
+        ("[person|tenant|device|rollout]", "[which]", "[count]"),
+        "who did what lately, and whether that log holds (admin)",
+    ),
 )
 
 

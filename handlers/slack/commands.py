@@ -22,6 +22,7 @@ from core.messages.rollout import rollout_message
 from core.messages.rollout_list import RolloutLine, rollout_list_message
 from core.messages.text import literal, plain, unescape
 from core.rollouts.facts import RolloutFacts
+from flows.audit_desk import AuditDesk
 from flows.gate import Gate
 from flows.incident_desk import IncidentDesk
 from flows.linking import Linking
@@ -54,6 +55,7 @@ class Commands:
         catalog: Catalog,
         linking: Linking,
         linked: LinkDesk,
+        audit: AuditDesk,
         links: Mapping[str, str],
     ) -> None:
         self._gate = gate
@@ -66,6 +68,7 @@ class Commands:
         self._catalog = catalog
         self._linking = linking
         self._linked = linked
+        self._audit = audit
         self._links = links
         self._answers: Mapping[str, Callable[[Typed, Command], Awaitable[list[Message]]]] = {
             "help": self._help,
@@ -86,6 +89,7 @@ class Commands:
             "unlink": self._unlink,
             "links": self._list_links,
             "links revoke": self._revoke_link,
+            "audit": self._show_audit,
         }
         missing = {form.name for form in FORMS} ^ set(self._answers)
         if missing:
@@ -115,6 +119,9 @@ class Commands:
 
     async def _revoke_link(self, request: Typed, command: Command) -> list[Message]:
         return [await self._linked.revoke(request.user, command.args[0])]
+
+    async def _show_audit(self, request: Typed, command: Command) -> list[Message]:
+        return [await self._audit.newest(request.user, command.args)]
 
     async def _list_runbooks(self, request: Typed, command: Command) -> list[Message]:
         books = []

@@ -49,6 +49,7 @@ SAID = {
     "link": ("link", "is linked with the Keycloak account bob", "is linked with the Keycloak account carol"),
     "links": ("links", "needs the role cdm-admin in customer-a", "needs the role cdm-admin in customer-a"),
     "links revoke": ("links revoke alice", "needs the role cdm-admin", "needs the role cdm-admin"),
+    "audit": ("audit", "needs the role cdm-admin", "needs the role cdm-admin"),
     "unlink": ("unlink", "not linked with the Keycloak account bob any more", "the Keycloak account carol any more"),
 }
 """By command: what is typed, and what an operator and a viewer are told. In an order that makes sense for a rollout."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.audit import Entry
-from core.audit_view import COLUMNS, Answer, Question, cells
+from core.audit_view import COLUMNS, Answer, Question, acts, cells
 
 
 def entry(seq: int, object: str, *, kind: str = "note", action: str = "pause", ref: str = "", **data: Any) -> Entry:
@@ -56,3 +56,24 @@ def test_no_cell_begins_a_formula(text: str) -> None:
     row = cells(Entry(1, text, text, text, text, text, text, {"name": text}, text, text))
     assert len(row) == len(COLUMNS)
     assert {cell[0] for cell in row if cell} == {"1", "'", "{"}
+
+
+def shown(question: Question, tenants: frozenset[str] | None, log: tuple[Entry, ...] = LOG) -> list[tuple[int, int]]:
+    """Numbers of the entries and of their outcomes, 0 for none."""
+    found = acts(reversed(log), question, tenants)
+    return [(act.entry.seq, act.outcome.seq if act.outcome else 0) for act in found]
+
+
+def test_an_act_is_shown_once_with_its_outcome_newest_first() -> None:
+    assert shown(Question(), None) == [(6, 0), (5, 0), (4, 0), (2, 0), (1, 3)]
+    assert shown(Question(person="bob"), None) == [(1, 3)]
+    assert shown(Question(), None, LOG[1:]) == [(6, 0), (5, 0), (4, 0), (2, 0)], "an outcome alone is nobody's"
+
+
+def test_an_admin_of_some_tenants_sees_what_surely_concerns_no_other() -> None:
+    spanning = entry(7, "rollout:eu1/18", tenants=["customer-a", "customer-b"])
+    odd = entry(8, "rollout:eu1/19", tenants="customer-a", tenant=5)
+    log = (*LOG, spanning, odd)
+    assert shown(Question(), frozenset({"customer-a"}), log) == [(1, 3)]
+    assert shown(Question(), frozenset({"customer-a", "customer-b"}), log) == [(7, 0), (5, 0), (1, 3)]
+    assert shown(Question(), frozenset(), log) == []
