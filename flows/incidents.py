@@ -80,7 +80,13 @@ class IncidentActs:
             by.subject,
             action,
             thing,
-            {"tenant": incident.tenant, "stack": incident.stack, "alarms": [member.alarm_id for member in members]},
+            {
+                "name": by.username,
+                "tenant": incident.tenant,
+                "stack": incident.stack,
+                "alarms": [member.alarm_id for member in members],
+                "rights_read_at": by.read_at.isoformat(),
+            },
         )
         gate = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as tasks:

@@ -75,7 +75,9 @@ class LinkDesk:
         by = await self._gate.require(
             user, Action.LINK_OTHERS, self._tenants(found) or self._gate.tenants, _of(found.user)
         )
-        await self._end(found.user, found.link, by.subject, {"name": by.username, "subject": found.link.subject})
+        about = {"subject": found.link.subject, "tenants": sorted(self._tenants(found))}
+        read_at = {"rights_read_at": by.read_at.isoformat()}
+        await self._end(found.user, found.link, by.subject, {"name": by.username, **about, **read_at})
         return revoked_message(found.user, found.link)
 
     async def _mine(self, user: Caller) -> frozenset[Tenant]:
@@ -96,7 +98,7 @@ class LinkDesk:
 
         return await asyncio.gather(*(read(user, link) for user, link in links.items()))
 
-    async def _end(self, user: SlackUser, link: Link, actor: str, data: Mapping[str, str]) -> None:
+    async def _end(self, user: SlackUser, link: Link, actor: str, data: Mapping[str, object]) -> None:
         ref = await self._audit.intent(actor, "unlink", _of(user), data)
         await self._links.remove(user)
         await self._remembered.forget(user)

@@ -117,7 +117,12 @@ class Runs:
             person.subject,
             f"run:{runbook.name}",
             object,
-            {"tenant": found.tenant.id, "params": dict(request.params), "rights_read_at": person.read_at.isoformat()},
+            {
+                "name": person.username,
+                "tenant": found.tenant.id,
+                "params": dict(request.params),
+                "rights_read_at": person.read_at.isoformat(),
+            },
         )
         try:
             # Rights again, now that it is really about to happen.

@@ -103,7 +103,8 @@ async def test_an_admin_revokes_a_link_and_the_person_may_nothing_from_then_on(c
         assert "/cdm link" in refused
     anna, bob = await cast.realm.user_id("anna"), await cast.realm.user_id("bob")
     intent, outcome = await cast.ends(cast.bob)
-    assert (intent.kind, intent.actor, intent.data) == ("intent", anna, {"name": "anna", "subject": bob})
+    assert (intent.kind, intent.actor) == ("intent", anna)
+    assert intent.data.items() >= {"name": "anna", "subject": bob}.items()
     assert (outcome.kind, outcome.ref) == ("outcome", str(intent.seq))
     await cast.office.links({cast.bob: "bob"})
     assert "revoke" in (await cast.alice.types("links")).shown

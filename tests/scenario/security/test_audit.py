@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import orjson
 import pytest
@@ -88,6 +89,23 @@ async def test_it_can_be_asked_for_less(cast: Cast, words: str, there: str, not_
 @pytest.mark.parametrize("words", ["weather berlin", "person", "person bob five"])
 async def test_what_is_not_understood_is_told_with_an_example(cast: Cast, words: str) -> None:
     assert "/cdm audit person bob 10" in await cast.shown(cast.alice, words)
+
+
+async def test_every_act_of_a_person_names_them_their_tenant_and_when_their_rights_were_read(cast: Cast) -> None:
+    await cast.bob.types("run rauc-status a-gw-002", ALARMS_A)
+    leaver = await cast.office.newcomer("leaver", "leaver@customer-a.example")
+    realm = StandInRealm(cast.office.world.servers["keycloak"].url)
+    await realm.create_user("leaver", email="leaver@customer-a.example", groups=["/customer-a"])
+    await cast.office.links({leaver: "leaver"})
+    assert "not linked" in (await cast.ann.types("links revoke leaver")).shown
+    intents = {entry.action: entry for entry in await cast.office.audit() if entry.kind == "intent"}
+    assert intents.keys() >= {"acknowledge", "run:rauc-status", "unlink"}
+    for action in ("acknowledge", "run:rauc-status", "unlink"):
+        data = intents[action].data
+        read_at, at = (datetime.fromisoformat(text) for text in (data["rights_read_at"], intents[action].at))
+        assert timedelta() <= at - read_at < timedelta(seconds=30)
+        assert data["name"] in ("bob", "frank", "ann")
+        assert data.get("tenant") or data["tenants"] == ["customer-a"]
 
 
 async def test_who_is_no_admin_is_refused(cast: Cast) -> None:
