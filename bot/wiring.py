@@ -26,7 +26,9 @@ from flows.audit_desk import AuditDesk
 from flows.incident_desk import IncidentDesk
 from flows.incidents import IncidentActs
 from flows.keycloak_watch import KeycloakWatch
-from flows.linking import Linking
+from flows.linking.browser import Linking
+from flows.linking.codes import CodeDesk
+from flows.linking.notary import Notary
 from flows.outbox import OutboxWorker
 from flows.outbox_calls import Exits
 from flows.reconcile import Reconciler
@@ -54,7 +56,7 @@ from integrations.store.connection import Store
 from integrations.store.incidents import Incidents
 from integrations.store.intake import Intake
 from integrations.store.outbox import Outbox
-from integrations.store.people import LinkStates
+from integrations.store.people import LinkCodes, LinkStates
 from integrations.store.replicas import Replicas
 from integrations.store.work import WorkQueue
 from runbooks import Catalog
@@ -100,14 +102,12 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         incidents=incidents,
     )
     runs = Runs(world=world, gate=gate, catalog=catalog, leases=leases, audit=audit, outbox=outbox, clock=clock)
+    notary = Notary(links=links, audit=audit, members=adapters.posts, team=settings.slack.team, clock=clock)
     linking = Linking(
         states=states,
-        links=links,
+        codes=CodeDesk(codes=LinkCodes(store), notary=notary),
+        notary=notary,
         login=adapters.login,
-        audit=audit,
-        members=adapters.posts,
-        team=settings.slack.team,
-        clock=clock,
         public_url=public_url,
     )
     views, queue = adapters.posts, WorkQueue(store, leases.holder)

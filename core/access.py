@@ -47,6 +47,13 @@ class Identity:
     acr: str
 
 
+class Proof(StrEnum):
+    """What joined a Slack user with the account that logged in."""
+
+    EMAIL = "email"  # the Slack profile shows the account's verified address
+    CODE = "code"  # the Slack user typed what only the browser of the login was shown
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """A Slack person has proven to be this account."""
@@ -55,6 +62,7 @@ class Link:
     username: str
     email: str
     linked_at: datetime
+    proof: Proof = Proof.EMAIL
 
 
 class Role(StrEnum):

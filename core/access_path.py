@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from core.access import TABLE, AccessRules, Action, Authority, Link, Role, RoleScope, Scope, decide_access, roles_in
+from core.access import (
+    TABLE,
+    AccessRules,
+    Action,
+    Authority,
+    Link,
+    Proof,
+    Role,
+    RoleScope,
+    Scope,
+    decide_access,
+    roles_in,
+)
 from core.ids import SlackUser, Tenant
 
+PROOFS = {Proof.EMAIL: "the same e-mail address", Proof.CODE: "a code typed in Slack"}
 _SCOPES = {
     RoleScope.REALM_X_GROUP: "a realm role counts in each tenant whose group the person is in",
     RoleScope.SUBGROUP: "a tenant's role is membership of its subgroup; of realm roles only the platform's count",
@@ -17,7 +30,10 @@ def linked_in_words(user: SlackUser, link: Link | None) -> str:
     """The first step: who the Slack user is in Keycloak."""
     if link is None:
         return f"link: Slack user {user} is not linked, so the bot refuses everything"
-    return f"link: Slack user {user} is {link.username} ({link.subject}) since {link.linked_at:%Y-%m-%d %H:%M} UTC"
+    return (
+        f"link: Slack user {user} is {link.username} ({link.subject}) since {link.linked_at:%Y-%m-%d %H:%M} UTC, "
+        f"proven by {PROOFS[link.proof]}"
+    )
 
 
 def standing(authority: Authority, rules: AccessRules) -> tuple[str, ...]:

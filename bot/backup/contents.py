@@ -28,6 +28,8 @@ LEFT_OUT: Mapping[str, str] = {
     "work": "clicks and commands of then: carried out since, or no longer wanted",
     "seen requests": "they only fend off twins of those",
     "linking": "a login of then must not be completed now",
+    "link codes": "nor by its code",
+    "link tries": "they only guard those codes",
     "yes": "a yes of then must not open anything now",
     "outbox, private": "answers to people who are waiting no more",
     "budgets": "what Slack allowed at that minute",

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.access import Link
+from core.access_path import PROOFS
 from core.ids import SlackUser
 from core.messages.blocks import Message, compose, context, section
 from core.messages.text import at, count, literal, mono
+from core.messages.text import link as live_link
 
 SHOWN_LINKS = 40
 PER_SECTION = 10
@@ -36,6 +38,28 @@ def links_message(lines: Sequence[LinkLine], unread: int) -> Message:
     return compose(head, section(head), *blocks, context(*(note.replace("<", "&lt;") for note in notes)))
 
 
+def link_offer(url: str, known: Link | None) -> Message:
+    """To whoever typed `/cdm link`: where to log in. `known` is the link there is."""
+    before = (
+        f"This Slack user is linked with the Keycloak account {mono(known.username, 100)}; for another one, "
+        "`/cdm unlink` comes first. "
+        if known
+        else ""
+    )
+    told = f"{before}{live_link(url, 'Log in to Keycloak')} to link this Slack user with your account."
+    only = "The link is for you alone, works once, and for ten minutes. Do not pass it on."
+    return compose(told, section(told), context(only))
+
+
+def linked_message(link: Link) -> Message:
+    """To the person who typed the code."""
+    text = (
+        f"Your Slack user is now linked with the Keycloak account {mono(link.username, 100)} "
+        f"({literal(link.email, 200)}). If that is not your account, type `/cdm unlink` and tell an administrator."
+    )
+    return compose(text, section(text))
+
+
 def unlinked_message(link: Link) -> Message:
     """To the person whose own link is gone."""
     text = (
@@ -59,4 +83,5 @@ def revoked_message(user: SlackUser, link: Link) -> Message:
 def _line(line: LinkLine) -> str:
     who = f"*{literal(line.link.username, 80)}* ({literal(line.link.email, 120)})"
     standing = f" · {line.standing}" if line.standing else ""
-    return f"• {mono(line.user.user, 40)} is {who}, linked {at(line.link.linked_at)}{standing}"
+    proven = f"linked {at(line.link.linked_at)} by {PROOFS[line.link.proof]}"
+    return f"• {mono(line.user.user, 40)} is {who}, {proven}{standing}"

@@ -8,13 +8,15 @@ from html import escape
 
 from fastapi.responses import HTMLResponse
 
-from core.access import Link
-from flows.linking import AGAIN, Proposal
+from core.access import Link, Proof
+from flows.linking.browser import Proposal, Waiting
+from flows.linking.refusals import AGAIN
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:4rem auto;padding:0 1rem;color:#1d1c1d}"
     "dt{font-weight:600;margin-top:1rem}dd{margin:0;overflow-wrap:anywhere}"
     "button{font:inherit;padding:.6rem 1.2rem;margin-top:1.5rem}"
+    "code{font-size:1.4rem;font-weight:600}"
 )
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 HEADERS = {
@@ -39,17 +41,40 @@ def _page(title: str, body: str, status: int) -> HTMLResponse:
 
 
 def confirm_page(proposal: Proposal, action: str) -> HTMLResponse:
-    """Names both accounts; only the button links them."""
+    """Names both accounts; only the button goes on."""
+    by_code = proposal.proof is Proof.CODE
+    more = (
+        "<p>The two e-mail addresses are not the same, so the next page shows a code that this Slack user has to type "
+        "in Slack.</p>"
+    )
     return _page(
         "Link these two accounts?",
-        f"<dl><dt>Slack user</dt><dd>{escape(proposal.slack.user)} ({escape(proposal.slack_email)})</dd>"
-        f"<dt>Keycloak account</dt><dd>{escape(proposal.username)} ({escape(proposal.email)})</dd></dl>"
-        "<p>Whoever uses this Slack user will act with the rights of this account. If you did not type /cdm link in "
-        "Slack yourself, close this page.</p>"
+        f"{_both(proposal)}<p>Whoever uses this Slack user will act with the rights of this account. If you did not "
+        f"type /cdm link in Slack yourself, close this page.</p>{more if by_code else ''}"
         f'<form method="post" action="{escape(action)}">'
         f'<input type="hidden" name="token" value="{escape(proposal.token)}">'
-        '<button type="submit">Link them</button></form>',
+        f'<button type="submit">{"Show me the code" if by_code else "Link them"}</button></form>',
         200,
+    )
+
+
+def code_page(waiting: Waiting) -> HTMLResponse:
+    """The only place where the code is shown."""
+    return _page(
+        "Not linked yet: one step is left",
+        f"{_both(waiting)}<p>Type this in Slack, as this Slack user, within ten minutes:</p>"
+        f"<p><code>/cdm link {escape(waiting.code)}</code></p>"
+        "<p><strong>Type it only if you yourself typed /cdm link in Slack. Tell it to nobody: whoever asks you for it "
+        "is attacking you.</strong> Then close this page, and tell an administrator.</p>",
+        200,
+    )
+
+
+def _both(accounts: Proposal | Waiting) -> str:
+    shown = accounts.slack_email or "Slack shows no e-mail address"
+    return (
+        f"<dl><dt>Slack user</dt><dd>{escape(accounts.slack.user)} ({escape(shown)})</dd>"
+        f"<dt>Keycloak account</dt><dd>{escape(accounts.username)} ({escape(accounts.email)})</dd></dl>"
     )
 
 

@@ -10,9 +10,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from core.errors import OutsideError
-from flows.linking import STATE_LIFE_S, Linking, LinkReason, LinkRefused
+from flows.linking.browser import STATE_LIFE_S, Linking, Waiting
+from flows.linking.refusals import LinkReason, LinkRefused
 from handlers.link.confirm import Confirming
-from handlers.link.pages import HEADERS, away_page, confirm_page, linked_page, refused_page
+from handlers.link.pages import HEADERS, away_page, code_page, confirm_page, linked_page, refused_page
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +60,8 @@ def build_router(linking: Linking, *, public_url: str, confirming: Confirming | 
     async def confirm(request: Request) -> Response:
         async def to_linked() -> Response:
             form = dict(parse_qsl((await _body(request)).decode("ascii", "replace")))
-            return linked_page(await linking.confirm(form.get("token", ""), request.cookies))
+            done = await linking.confirm(form.get("token", ""), request.cookies)
+            return code_page(done) if isinstance(done, Waiting) else linked_page(done)
 
         return await _shown(to_linked)
 

@@ -25,7 +25,7 @@ from core.rollouts.facts import RolloutFacts
 from flows.audit_desk import AuditDesk
 from flows.gate import Gate
 from flows.incident_desk import IncidentDesk
-from flows.linking import Linking
+from flows.linking.browser import Linking
 from flows.links import LinkDesk
 from flows.orders import RolloutOrders
 from flows.rollouts.acts import Verb
@@ -109,6 +109,8 @@ class Commands:
         return [whoami_message(*await self._gate.describe(request.user))]
 
     async def _link(self, request: Typed, command: Command) -> list[Message]:
+        if command.args:
+            return [await self._linking.redeem(request.user, command.args[0])]
         return [await self._linking.begin(request.user)]
 
     async def _unlink(self, request: Typed, command: Command) -> list[Message]:

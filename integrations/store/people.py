@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import orjson
 
-from core.access import Link
+from core.access import Link, Proof
 from core.ids import Caller, SlackUser, Subject, Tenant
 from core.ports import Clock
 from integrations.store.connection import Store
@@ -21,6 +21,8 @@ FAMILIES = (
     Family("links", "cdm:link:*", "when unlinked or revoked", None, 100_000, 1024),
     Family("links turn", "cdm:links:turn", "never: it only grows", None, None, 32),
     Family("linking", "cdm:linking:*", "when the linking is done, or its minutes are over", HOUR, 10_000, 4096),
+    Family("link codes", "cdm:linkcode:*", "when typed in Slack, or after ten minutes", HOUR, 10_000, 1024),
+    Family("link tries", "cdm:linktries:*", "ten minutes after the last wrong code", HOUR, 100_000, 32),
     Family("yes", "cdm:yes:*", "12 h after the last live yes", 12 * HOUR, 100_000, 4096),
 )
 
@@ -85,6 +87,37 @@ class LinkStates:
         return None if raw is None else dict(orjson.loads(raw))
 
 
+_TRY = """
+local tried = tonumber(redis.call('GET', KEYS[1]) or '0')
+if tried >= tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], tried + 1, 'EX', ARGV[2])
+return 1
+"""
+
+
+class LinkCodes:
+    """Codes that wait to be typed in Slack, by their digest, and how often a Slack user has typed one. `take` gives
+    each code at most once, across all replicas."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def put(self, digest: str, payload: Mapping[str, str], ttl_s: int) -> None:
+        await self._store.set(f"cdm:linkcode:{digest}", orjson.dumps(dict(payload)), ex=ttl_s)
+
+    async def take(self, digest: str) -> dict[str, str] | None:
+        raw = await self._store.getdel(f"cdm:linkcode:{digest}")
+        return None if raw is None else dict(orjson.loads(raw))
+
+    async def may_try(self, user: SlackUser, most: int, ttl_s: int) -> bool:
+        """Counts this try. False once there were `most`, until `ttl_s` after the last one counted: so no code that
+        lives as long is tried oftener, whenever it was made."""
+        return bool(await self._store.eval(_TRY, 1, f"cdm:linktries:{user}", most, ttl_s))
+
+    async def forget_tries(self, user: SlackUser) -> None:
+        await self._store.delete(f"cdm:linktries:{user}")
+
+
 _TURN = "cdm:links:turn"
 _BATCH = 500
 _PUT = """
@@ -141,4 +174,5 @@ def _key(user: SlackUser) -> str:
 def _link(raw: bytes) -> Link:
     found = orjson.loads(raw)
     at = datetime.fromisoformat(found["linked_at"])
-    return Link(Subject(found["subject"]), found["username"], found["email"], at)
+    proof = Proof(found.get("proof", Proof.EMAIL))  # links of before codes were there have none
+    return Link(Subject(found["subject"]), found["username"], found["email"], at, proof)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,10 +14,14 @@ from sandbox.world import SandboxWorld
 BOB, MALLORY = PEOPLE["bob"], PEOPLE["mallory"]
 
 
-async def who_am_i(world: SandboxWorld, user: str) -> str:
+async def answer(world: SandboxWorld, user: str, typed: str) -> str:
     before = {said.ts for said in await world.people.ephemerals(user)}
-    await world.people.slash(user, ROLLOUTS, "/cdm", "whoami")
-    return (await world.people.wait_for_ephemeral(user, lambda said: said.ts not in before)).shown
+    await world.people.slash(user, ROLLOUTS, "/cdm", typed)
+    return (await world.people.wait_for_ephemeral(user, lambda said: said.ts not in before)).shown.replace("\u200b", "")
+
+
+async def who_am_i(world: SandboxWorld, user: str) -> str:
+    return await answer(world, user, "whoami")
 
 
 async def test_a_person_who_linked_is_known_also_after_the_bot_was_killed(world: SandboxWorld, bot: BotProcess) -> None:
@@ -29,9 +34,19 @@ async def test_a_person_who_linked_is_known_also_after_the_bot_was_killed(world:
     assert "acknowledge" in said
 
 
-async def test_a_login_with_somebody_elses_account_links_nothing(world: SandboxWorld, bot: BotProcess) -> None:
-    assert "Not linked" in await world.login(MALLORY.id, "bob")
+async def test_a_person_of_another_address_is_linked_by_typing_the_browsers_code_also_after_a_restart(
+    world: SandboxWorld, bot: BotProcess
+) -> None:
+    page = await world.login(MALLORY.id, "bob")
+    assert "Not linked yet" in page
+    code = re.search(r"/cdm link (\S{9})", page)
+    assert code, page
     assert "not linked" in await who_am_i(world, MALLORY.id)
+    await bot.kill()
+    await bot.start()
+    assert "now linked with the Keycloak account `bob`" in await answer(world, MALLORY.id, f"link {code[1]}")
+    assert "proven by a code typed in Slack" in await who_am_i(world, MALLORY.id)
+    assert "No linking waits for this code" in await answer(world, MALLORY.id, f"link {code[1]}")
 
 
 async def test_linking_works_as_well_where_slack_calls_the_bot_over_http() -> None:

@@ -124,6 +124,27 @@ async def test_who_is_no_full_member_is_not_linked_also_with_a_link_asked_for_be
     assert not await cast.is_linked(person)
 
 
+async def test_a_code_the_victim_was_shown_is_of_no_use_to_the_phisher_nor_to_the_victim(cast: Cast) -> None:
+    """Mallory lures dora, who logs in and goes on. Mallory guesses; dora, puzzled, types the code herself."""
+    dora = await cast.office.newcomer("dora", "dora@cdm.example")
+    await cast.realm.create_user("dora", email="dora@cdm.example", roles=["cdm-admin"], groups=["/customer-a"])
+    page = await cast.office.world.login(cast.mallory.id, "dora")
+    assert f"{cast.mallory.id} (mallory@elsewhere.example)" in page
+    code = page[page.index("/cdm link ") + 10 :].split()[0]
+    assert "No linking waits" in (await cast.mallory.types("link ABCD-EFGH")).shown
+    assert "another Slack user began" in (await dora.types(f"link {code}")).shown
+    assert "No linking waits" in (await cast.mallory.types(f"link {code}")).shown
+    for _ in range(3):
+        await cast.mallory.types("link ABCD-EFGH")
+    assert "Too many wrong codes" in (await cast.mallory.types("link ABCD-EFGH")).shown
+    assert not await cast.is_linked(cast.mallory)
+    assert not await cast.is_linked(dora)
+    unknown = (f"slack:T0CDM/{cast.mallory.id}", "code_unknown")
+    reasons = (await cast.refusals("link"))[-7:]
+    assert reasons[:3] == [unknown, (await cast.realm.user_id("dora"), "code_foreign"), unknown]
+    assert reasons[3:] == [unknown, unknown, unknown, (unknown[0], "tries_over")]
+
+
 async def test_a_link_opened_twice_leads_nowhere_the_second_time(cast: Cast) -> None:
     url = await _link_url(cast.mallory)
     async with httpx.AsyncClient(trust_env=False) as http:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.access import Action, Link, decide_access
+from core.access import Action, Link, Proof, decide_access
 from core.access_path import decision, linked_in_words, standing
 from core.ids import SlackUser, Subject
 from tests.unit.core.test_access import BY_SUBGROUP, CELLS, RULES, A, B, member, person
@@ -17,7 +17,9 @@ BOB = SlackUser("T1", "UBOB")
 
 def test_the_link_names_both_accounts_and_since_when_or_says_there_is_none() -> None:
     link = Link(Subject("s-1"), "bob", "bob@cdm.example", datetime(2026, 11, 24, 9, 30, tzinfo=UTC))
-    assert linked_in_words(BOB, link) == "link: Slack user T1/UBOB is bob (s-1) since 2026-11-24 09:30 UTC"
+    told = "link: Slack user T1/UBOB is bob (s-1) since 2026-11-24 09:30 UTC, proven by "
+    assert linked_in_words(BOB, link) == told + "the same e-mail address"
+    assert linked_in_words(BOB, replace(link, proof=Proof.CODE)) == told + "a code typed in Slack"
     assert "not linked" in linked_in_words(BOB, None)
 
 

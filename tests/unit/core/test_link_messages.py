@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from core.access import Link
+from core.access import Link, Proof
 from core.ids import SlackUser, Subject
-from core.messages.links import SHOWN_LINKS, LinkLine, links_message
+from core.messages.links import SHOWN_LINKS, LinkLine, linked_message, links_message
 from tests.unit.core.test_messages import assert_fits
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -26,6 +27,20 @@ def test_a_list_longer_than_slack_takes_says_how_many_are_not_shown_and_how_many
     assert "5 older ones are not shown" in str(message.blocks)
     assert "7 links were not looked at" in str(message.blocks)
     assert "<!channel>" not in str(message.blocks)
+
+
+def test_each_link_says_how_it_was_proven() -> None:
+    by_address, by_code = lines(2, "bob")
+    told = str(links_message([by_address, replace(by_code, link=replace(by_code.link, proof=Proof.CODE))], 0).blocks)
+    assert told.count("by the same e-mail address") == 1
+    assert told.count("by a code typed in Slack") == 1
+
+
+def test_who_typed_the_code_is_told_the_account_and_what_to_do_if_it_is_another() -> None:
+    message = linked_message(replace(lines(1, "<!here>")[0].link, email="*x*@evil.example"))
+    assert_fits(message)
+    assert "<!here>" not in message.text
+    assert "type `/cdm unlink` and tell an administrator" in message.text
 
 
 def test_no_links_are_no_error() -> None:

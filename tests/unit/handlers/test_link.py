@@ -2,137 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 import pytest_asyncio
-from fastapi import FastAPI
 
 from core.access import Link
-from core.ids import SlackUser, Subject
+from core.ids import Subject
 from core.members import Member
-from flows.linking import STATE_LIFE_S, Linking
-from handlers.link.router import build_router
-from integrations.clock import SystemClock
-from integrations.keycloak.login import KeycloakLogin
-from integrations.store.people import LinkBook
+from flows.linking.browser import STATE_LIFE_S
 from sandbox.keycloak.app import create_app
-from sandbox.wire import WireServer, free_port
+from sandbox.wire import WireServer
 from tests.conftest import ManualClock
 from tests.keycloak.browser import Browser
-from tests.keycloak.realm import CLIENT_ID, CLIENT_SECRET
 from tests.keycloak.standin import StandInRealm
+from tests.unit.handlers.link_lab import ALICE, BOB, MALLORY, Bot, bot_at
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-ALICE, BOB, MALLORY = SlackUser("T1", "UALICE"), SlackUser("T1", "UBOB"), SlackUser("T1", "UMALLORY")
 AGAIN = "Type /cdm link in Slack to start again."
-
-
-class States:
-    """Notes with a life, on the test's clock."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        self._clock = clock
-        self.kept: dict[str, tuple[float, dict[str, str]]] = {}
-
-    async def put(self, state: str, payload: Mapping[str, str], ttl_s: int) -> None:
-        self.kept[state] = (self._clock.monotonic() + ttl_s, dict(payload))
-
-    async def take(self, state: str) -> dict[str, str] | None:
-        until, payload = self.kept.pop(state, (0.0, {}))
-        return payload if self._clock.monotonic() < until else None
-
-
-class Links:
-    def __init__(self) -> None:
-        self.written: dict[SlackUser, Link] = {}
-        self.turn = 0
-        self.meanwhile: tuple[SlackUser, Link] | None = None
-
-    async def get(self, user: SlackUser) -> Link | None:
-        return self.written.get(user)
-
-    async def book(self) -> LinkBook:
-        return LinkBook(str(self.turn), dict(self.written))
-
-    async def put(self, user: SlackUser, link: Link, turn: str) -> bool:
-        if self.meanwhile is not None:
-            other, self.meanwhile = self.meanwhile, None
-            await self.put(*other, str(self.turn))
-        if turn != str(self.turn):
-            return False
-        self.turn += 1
-        self.written[user] = link
-        return True
-
-
-class AuditLines:
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, str, dict[str, Any]]] = []
-
-    async def intent(self, actor: str, action: str, object: str, data: Mapping[str, Any] | None = None) -> str:
-        self.lines.append(("intent", action, object, dict(data or {})))
-        return "1"
-
-    async def outcome(self, ref: str, actor: str, action: str, object: str, data: Mapping[str, Any]) -> str:
-        self.lines.append(("outcome", action, object, dict(data)))
-        return "2"
-
-    async def note(self, actor: str, action: str, object: str, data: Mapping[str, Any] | None = None) -> str:
-        self.lines.append(("note", action, object, dict(data or {})))
-        return "3"
-
-
-class Bot:
-    """The bot's pages on the wire, and what it has written."""
-
-    def __init__(self, keycloak: WireServer, clock: ManualClock, public_url: str = "") -> None:
-        self.port = free_port()
-        self.url = public_url or f"http://127.0.0.1:{self.port}"
-        self.clock = clock
-        self.states, self.links, self.audit = States(clock), Links(), AuditLines()
-        self.outside: dict[str, Member | None] = {}
-        self.emails = {ALICE: "Alice@CDM.example", BOB: "bob@customer-a.example", MALLORY: "mallory@evil.example"}
-        self.login = KeycloakLogin(
-            server_url=keycloak.url,
-            realm="cdm",
-            client_id=CLIENT_ID,
-            client_secret=lambda: CLIENT_SECRET,
-            clock=SystemClock(),
-            timeout_s=2,
-        )
-        self.linking = Linking(
-            states=self.states,
-            links=self.links,
-            login=self.login,
-            audit=self.audit,
-            members=self,
-            team="T1",
-            clock=clock,
-            public_url=self.url,
-        )
-        self.app = FastAPI()
-        self.app.include_router(build_router(self.linking, public_url=self.url))
-
-    async def member(self, user: str, *, timeout_s: float) -> Member | None:
-        if user in self.outside:
-            return self.outside[user]
-        return Member(self.emails.get(SlackUser("T1", user), ""), frozenset({"T1"}))
-
-    async def link_for(self, user: SlackUser) -> str:
-        """The person types `/cdm link` and copies the address from the private answer."""
-        text = (await self.linking.begin(user)).text
-        found = re.search(rf"{re.escape(self.url)}/link/[\w-]+", text)
-        assert found, text
-        return found[0]
-
-    @property
-    def refusals(self) -> list[str]:
-        return [data["reason"] for kind, _, _, data in self.audit.lines if kind == "note"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -149,11 +38,8 @@ async def keycloak(keycloak_server: WireServer) -> AsyncIterator[WireServer]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def bot(keycloak: WireServer, clock: ManualClock) -> AsyncIterator[Bot]:
-    made = Bot(keycloak, clock)
-    await StandInRealm(keycloak.url).allow_redirect(f"{made.url}/oidc/callback")
-    async with WireServer(made.app, port=made.port):
+    async with bot_at(keycloak, clock) as made:
         yield made
-    await made.login.aclose()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -185,7 +71,7 @@ async def test_a_person_links_both_accounts_by_logging_in_and_confirming(
     assert link.subject == await StandInRealm(keycloak.url).user_id("bob")
     assert (link.username, link.email, link.linked_at) == ("bob", "bob@customer-a.example", bot.clock.now())
     assert bot.audit.lines == [
-        ("intent", "link", "slack:T1/UBOB", {}),
+        ("intent", "link", "slack:T1/UBOB", {"proof": "email"}),
         ("outcome", "link", "slack:T1/UBOB", {"linked": True}),
     ]
 
@@ -203,7 +89,7 @@ async def test_a_second_link_names_and_replaces_the_first(bot: Bot, browser: Bro
         await browser.log_in("bob")
         await browser.submit()
     assert "is linked with the Keycloak account `bob`" in (await bot.linking.begin(BOB)).text
-    assert [data for kind, _, _, data in bot.audit.lines if kind == "intent"][1].keys() == {"replaces"}
+    assert "replaces" in [data for kind, _, _, data in bot.audit.lines if kind == "intent"][1]
 
 
 async def test_the_slack_message_holds_our_own_address_only(bot: Bot, keycloak: WireServer) -> None:
@@ -220,9 +106,9 @@ async def test_a_phisher_who_lures_an_administrator_links_nothing(bot: Bot, brow
     await browser.open(await bot.link_for(MALLORY))
     assert browser.sees("Please re-authenticate to continue"), "an old session completes nothing silently"
     await browser.log_in("alice")
-    await refused(bot, browser, "do not use it, and tell an administrator")
-    assert not browser.sees("mallory"), "the page does not help either of them"
-    assert bot.refusals == ["email_mismatch"]
+    assert browser.sees("UMALLORY (mallory@evil.example)"), "alice sees whose Slack user would act with her rights"
+    assert browser.sees("If you did not type /cdm link in Slack yourself, close this page.")
+    assert bot.links.written == {}
 
 
 async def test_a_phisher_cannot_finish_a_login_the_victim_began(bot: Bot) -> None:
@@ -351,32 +237,6 @@ async def test_an_unverified_address_is_refused(bot: Bot, browser: Browser) -> N
     await browser.log_in("grace")
     await refused(bot, browser, "is not verified")
     assert bot.refusals == ["email_unverified"]
-
-
-@pytest.mark.parametrize("email", [None, ""])
-async def test_a_slack_person_without_an_address_is_refused(bot: Bot, browser: Browser, email: str | None) -> None:
-    bot.emails.pop(BOB)
-    if email is not None:
-        bot.emails[BOB] = email
-    await browser.open(await bot.link_for(BOB))
-    await browser.log_in("bob")
-    await refused(bot, browser, "Slack shows no e-mail address")
-
-
-@pytest.mark.parametrize("email", ["bob@customer-a.example.evil.example", "xbob@customer-a.example", "bob", "@"])
-async def test_a_similar_address_is_not_the_same(bot: Bot, browser: Browser, email: str) -> None:
-    bot.emails[BOB] = email
-    await browser.open(await bot.link_for(BOB))
-    await browser.log_in("bob")
-    await refused(bot, browser, "is not the one of the account that logged in")
-
-
-async def test_an_address_changed_in_slack_before_the_confirmation_is_noticed(bot: Bot, browser: Browser) -> None:
-    await browser.open(await bot.link_for(BOB))
-    await browser.log_in("bob")
-    bot.emails[BOB] = "other@cdm.example"
-    await browser.submit()
-    await refused(bot, browser, "is not the one of the account that logged in")
 
 
 async def test_who_is_no_full_member_any_more_when_confirming_is_not_linked(bot: Bot, browser: Browser) -> None:
