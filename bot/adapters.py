@@ -15,6 +15,7 @@ from core.rollouts.policy import PromotionPolicy, ReadingKeys
 from flows.rollouts.site import Site
 from flows.world import StackWorld, TenantWorld
 from integrations.hawkbit import HawkbitAccount, HawkbitRollouts
+from integrations.keycloak.device_grant import DeviceGrant
 from integrations.keycloak.login import KeycloakLogin
 from integrations.keycloak.roles import KeycloakRoles
 from integrations.relay import RelaySettings, SshRelay
@@ -25,13 +26,14 @@ from integrations.thingsboard.tenant import ThingsboardTenant
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """One of each system, ready to be used. Nothing has been opened yet."""
+    """One of each system, ready to be used. Nothing has been opened yet. `device` only where people link by it."""
 
     stacks: tuple[StackWorld, ...]
     sites: Mapping[Stack, Site]
     roles: KeycloakRoles
     login: KeycloakLogin
     posts: SlackPosts
+    device: DeviceGrant | None
 
 
 async def build_adapters(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Adapters:
@@ -69,9 +71,18 @@ async def build_adapters(settings: Settings, clock: Clock, stack: AsyncExitStack
         clock=clock,
     )
     posts = SlackPosts(settings.slack.bot_token.read, base_url=settings.slack.api_url)
+    device = None
+    if keycloak.link_by == "device":
+        device = DeviceGrant(
+            server_url=keycloak.url,
+            realm=keycloak.realm,
+            client_id=keycloak.client_id,
+            client_secret=keycloak.client_secret.read,
+        )
+        stack.push_async_callback(device.aclose)
     for adapter in (roles, login, posts):
         stack.push_async_callback(adapter.aclose)
-    return Adapters(tuple(worlds), sites, roles, login, posts)
+    return Adapters(tuple(worlds), sites, roles, login, posts, device)
 
 
 def access_rules(settings: Settings) -> AccessRules:

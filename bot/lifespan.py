@@ -27,6 +27,7 @@ from core.errors import Refused, Unavailable
 from core.ids import Channel
 from core.messages.blocks import compose, section
 from core.ports import Clock
+from flows.linking.device import TICK_S as LINK_TICK_S
 from handlers.webhooks.thingsboard import in_front_of
 from integrations.clock import SystemClock
 from integrations.store.connection import STORE_DOWN, Store, check_schema, check_store, connect, in_danger
@@ -162,6 +163,8 @@ def _ticker(settings: Settings, parts: Parts, clock: Clock) -> Ticker:
     ticker.every(2, "approvals", parts.carrying.tick)
     ticker.every(60, "audit_anchor", parts.anchors.tick)
     ticker.every(2, "refused_requests", parts.limit.tick)
+    if parts.linking.device is not None:
+        ticker.every(LINK_TICK_S, "link_grants", parts.linking.device.tick)
     return ticker
 
 

@@ -93,6 +93,9 @@ class Keycloak(Section):
     step_up_acr: str = Field(
         "", description="The level (acr) that the realm's step-up flow gives, where it has one: asked for and checked"
     )
+    link_by: Literal["browser", "device"] = Field(
+        "browser", description="device: where browsers do not reach server.public_url, by Keycloak's device grant"
+    )
 
 
 class ApprovalSection(Section):

@@ -14,6 +14,7 @@ from bot.adapters import Adapters
 from bot.deciding import build_deciding
 from bot.health import Readiness
 from bot.health import build_router as health_router
+from bot.linking import LinkWays, link_ways
 from bot.secrets import Secret, SecretMissing
 from bot.settings import Settings
 from core.budgets import Budget, Budgets
@@ -26,9 +27,6 @@ from flows.audit_desk import AuditDesk
 from flows.incident_desk import IncidentDesk
 from flows.incidents import IncidentActs
 from flows.keycloak_watch import KeycloakWatch
-from flows.linking.browser import Linking
-from flows.linking.codes import CodeDesk
-from flows.linking.notary import Notary
 from flows.outbox import OutboxWorker
 from flows.outbox_calls import Exits
 from flows.reconcile import Reconciler
@@ -56,7 +54,6 @@ from integrations.store.connection import Store
 from integrations.store.incidents import Incidents
 from integrations.store.intake import Intake
 from integrations.store.outbox import Outbox
-from integrations.store.people import LinkCodes, LinkStates
 from integrations.store.replicas import Replicas
 from integrations.store.work import WorkQueue
 from runbooks import Catalog
@@ -79,7 +76,7 @@ class Parts:
     work: WorkLoop
     limit: RequestLimit
     webhook: ThingsBoardWebhook
-    linking: Linking
+    linking: LinkWays
     confirming: Confirming
     carrying: Carrying
     replicas: Replicas
@@ -89,12 +86,11 @@ class Parts:
 def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, catalog: Catalog) -> Parts:
     """Asks no other system, so the bot starts, and takes alarms, whatever is away."""
     deciding = build_deciding(settings, adapters, store, clock)
-    world, gate, audit, links = deciding.world, deciding.gate, deciding.audit, deciding.links
+    world, gate, audit = deciding.world, deciding.gate, deciding.audit
     outbox, leases, orders = deciding.outbox, deciding.leases, deciding.orders
     intake, incidents = Intake(store), Incidents(store)
     approvals = deciding.approvals
     approval_desk = ApprovalDesk(gate=gate, orders=orders, acts=deciding.acts, approvals=approvals)
-    states, public_url = LinkStates(store), settings.server.public_url
     desk = IncidentDesk(
         world=world,
         gate=gate,
@@ -102,14 +98,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         incidents=incidents,
     )
     runs = Runs(world=world, gate=gate, catalog=catalog, leases=leases, audit=audit, outbox=outbox, clock=clock)
-    notary = Notary(links=links, audit=audit, members=adapters.posts, team=settings.slack.team, clock=clock)
-    linking = Linking(
-        states=states,
-        codes=CodeDesk(codes=LinkCodes(store), notary=notary),
-        notary=notary,
-        login=adapters.login,
-        public_url=public_url,
-    )
+    linking = link_ways(settings, adapters, store, audit=audit, outbox=outbox, leases=leases, clock=clock)
     views, queue = adapters.posts, WorkQueue(store, leases.holder)
     answers, keeper = Answers(outbox=outbox, views=views, clock=clock), Keeper(queue, clock)
     forms = FormDesk(
@@ -129,7 +118,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         forms=forms,
         approvals=approval_desk,
         catalog=catalog,
-        linking=linking,
+        linking=linking.way,
         linked=deciding.linked,
         audit=AuditDesk(gate=gate, audit=audit, links=deciding.links),
         links=settings.links,
@@ -139,7 +128,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         desk=SlackDesk(
             gate=gate,
             commands=commands,
-            clicks=Clicks(approvals=approval_desk, incidents=desk, runs=runs, forms=forms),
+            clicks=Clicks(approvals=approval_desk, incidents=desk, runs=runs, forms=forms, linking=linking.device),
             forms=forms,
             approvals=approval_desk,
             homes=HomeDesk(gate=gate, incidents=desk, orders=orders, views=views, answers=answers, clock=clock),
@@ -225,7 +214,9 @@ def build_http(settings: Settings, parts: Parts, readiness: Readiness) -> FastAP
     """Health, linking and, in HTTP mode, Slack. The webhook stands in front of it (`in_front_of`)."""
     http = FastAPI(title="CDM ChatOps", docs_url=None, redoc_url=None, openapi_url=None)
     http.include_router(health_router(readiness))
-    http.include_router(link_router(parts.linking, public_url=settings.server.public_url, confirming=parts.confirming))
+    http.include_router(
+        link_router(parts.linking.browser, public_url=settings.server.public_url, confirming=parts.confirming)
+    )
     secret = settings.slack.signing_secret
     if settings.slack.mode == "http" and secret is not None:
         http.include_router(slack_router(parts.slack, secret.read))

@@ -215,6 +215,31 @@ class Views(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceCode:
+    """A login that was begun. `user_code` is for the person; `device_code`, `nonce` and `verifier` are secrets of
+    whoever began it: together they are the person's login, once it is approved."""
+
+    device_code: str
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str
+    interval_s: int
+    expires_in_s: int
+    nonce: str
+    verifier: str
+
+
+class DeviceLogins(Protocol):
+    """Logins approved on a page of the identity provider, in any browser (the OAuth device grant)."""
+
+    async def begin(self) -> DeviceCode: ...
+
+    async def poll(self, code: DeviceCode) -> str | None:
+        """The ID token, once; None while nobody has approved. RateLimited: wait `retry_after_s` longer from now on."""
+        ...
+
+
 class Relay(Protocol):
     """Commands on devices of one stack, through its relay host."""
 

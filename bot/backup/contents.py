@@ -30,6 +30,8 @@ LEFT_OUT: Mapping[str, str] = {
     "linking": "a login of then must not be completed now",
     "link codes": "nor by its code",
     "link tries": "they only guard those codes",
+    "link grants": "nor by a login that Keycloak was asked about then",
+    "link grants, due": "they only say when to ask",
     "yes": "a yes of then must not open anything now",
     "outbox, private": "answers to people who are waiting no more",
     "budgets": "what Slack allowed at that minute",

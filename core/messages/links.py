@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from core.access import Link
 from core.access_path import PROOFS
 from core.ids import SlackUser
-from core.messages.blocks import Message, compose, context, section
+from core.messages.blocks import Button, Message, actions, compose, context, section
 from core.messages.text import at, count, literal, mono
 from core.messages.text import link as live_link
 
+LINK_CONFIRM, LINK_DECLINE = "link_confirm", "link_decline"
 SHOWN_LINKS = 40
 PER_SECTION = 10
 
@@ -40,15 +41,43 @@ def links_message(lines: Sequence[LinkLine], unread: int) -> Message:
 
 def link_offer(url: str, known: Link | None) -> Message:
     """To whoever typed `/cdm link`: where to log in. `known` is the link there is."""
-    before = (
-        f"This Slack user is linked with the Keycloak account {mono(known.username, 100)}; for another one, "
-        "`/cdm unlink` comes first. "
-        if known
-        else ""
-    )
-    told = f"{before}{live_link(url, 'Log in to Keycloak')} to link this Slack user with your account."
+    told = f"{_before(known)}{live_link(url, 'Log in to Keycloak')} to link this Slack user with your account."
     only = "The link is for you alone, works once, and for ten minutes. Do not pass it on."
     return compose(told, section(told), context(only))
+
+
+def device_offer(url: str, user_code: str, minutes: int, known: Link | None) -> Message:
+    """To whoever typed `/cdm link` where Keycloak itself shows the pages."""
+    told = (
+        f"{_before(known)}{live_link(url, 'Log in to Keycloak')} and grant access to link this Slack user with your "
+        f"account. Keycloak shows the code {mono(user_code, 40)}."
+    )
+    only = (
+        f"For you alone, and for {minutes} minutes: whoever logs in there is asked about here. Do not pass it on. "
+        "Afterwards you are asked here, privately, whether the account is yours."
+    )
+    return compose(told, section(told), context(only))
+
+
+def link_question(state: str, user: SlackUser, slack_email: str, username: str, email: str) -> Message:
+    """To whoever began: both accounts, and the two buttons that answer."""
+    told = (
+        f"*Link these two accounts?*\nSlack user: {mono(user.user, 40)} ({literal(slack_email, 200)})\n"
+        f"Keycloak account: {mono(username, 100)} ({literal(email, 200)})\n"
+        "Whoever uses this Slack user will act with the rights of this account."
+    )
+    buttons = actions(
+        Button(LINK_CONFIRM, f"Link with {username}", state, "primary"), Button(LINK_DECLINE, "Not me", state)
+    )
+    return compose(told, section(told), buttons)
+
+
+def declined_message(username: str) -> Message:
+    text = (
+        f"Nothing was linked. Somebody logged in as {mono(username, 100)} at the page that was given to you: if it "
+        "was not you, tell an administrator."
+    )
+    return compose(text, section(text))
 
 
 def linked_message(link: Link) -> Message:
@@ -78,6 +107,15 @@ def revoked_message(user: SlackUser, link: Link) -> Message:
         "login can link it again; to shut the account itself, disable it in Keycloak."
     )
     return compose(text, section(text))
+
+
+def _before(known: Link | None) -> str:
+    if known is None:
+        return ""
+    return (
+        f"This Slack user is linked with the Keycloak account {mono(known.username, 100)}; for another one, "
+        "`/cdm unlink` comes first. "
+    )
 
 
 def _line(line: LinkLine) -> str:

@@ -7,6 +7,8 @@
                                  they are not: the page shows a code, and
     /cdm link <code>  redeem     who began types it in Slack: the link is written
 
+That is `browser`; where no browser reaches the bot, `device` takes its place.
+
 Against link phishing (one person starts, another is lured to finish): the state is bound to the Slack person, the login
 is asked for anew (`prompt=login`), it must come back to the browser that left, the page names both accounts before
 anything is written. Either the Slack profile's e-mail address is the verified one of the account, or who logged in and

@@ -15,7 +15,7 @@ from core.messages.blocks import Message
 from core.messages.links import link_offer
 from flows.linking.codes import CodeDesk
 from flows.linking.notary import Account, Notary
-from flows.linking.ports import LinkStates, Login
+from flows.linking.ports import LinkStates, Login, Place
 from flows.linking.refusals import LinkReason, LinkRefused
 
 STATE_LIFE_S = 600
@@ -65,12 +65,12 @@ class Linking:
         self._public_url = public_url.rstrip("/")
         self._redirect_uri = f"{self._public_url}/oidc/callback"
 
-    async def begin(self, user: SlackUser) -> Message:
+    async def begin(self, user: SlackUser, _place: Place, /) -> Message:
         """The private answer to `/cdm link`: an address of our own, good once and for ten minutes."""
         state = await self._keep("begun", {"team": user.team, "user": user.user})
         return link_offer(f"{self._public_url}/link/{state}", await self._notary.linked(user))
 
-    async def redeem(self, user: SlackUser, code: str) -> Message:
+    async def redeem(self, user: SlackUser, code: str, /) -> Message:
         """The private answer to `/cdm link <code>`."""
         return await self._codes.redeem(user, code)
 

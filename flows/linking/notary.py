@@ -89,7 +89,7 @@ class Notary:
     async def refused(
         self, user: SlackUser, reason: LinkReason, subject: Subject | None = None, **more: str
     ) -> LinkRefused:
-        """To be raised. It is in the audit log then."""
+        """To be raised, or told. It is in the audit log then."""
         slack = f"slack:{user}"
         await self._audit.note(subject or slack, "refused:link", slack, {"reason": reason.value, **more})
         log.warning("linking_refused", slack=slack, subject=subject, reason=reason.value)

@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from core.access import Identity, Link
-from core.ids import SlackUser
+from core.ids import Channel, SlackUser
+from core.messages.blocks import Message
 from integrations.store.people import LinkBook
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in Slack somebody typed, so that they can be told more, there and privately, once there is more."""
+
+    channel: Channel
+    response_url: str | None
+
+
+class LinkWay(Protocol):
+    """What `/cdm link` begins. Both raise Denied or OutsideError."""
+
+    async def begin(self, user: SlackUser, place: Place, /) -> Message: ...
+    async def redeem(self, user: SlackUser, code: str, /) -> Message: ...
+
+
+class PrivateAnswers(Protocol):
+    async def tell(self, channel: Channel, user: str, message: Message, response_url: str | None = None) -> None: ...
 
 
 class LinkStates(Protocol):
@@ -34,14 +55,19 @@ class Links(Protocol):
     async def put(self, user: SlackUser, link: Link, turn: str) -> bool: ...
 
 
-class Login(Protocol):
+class Verifier(Protocol):
+    """Says who a login was. Raises `core.errors.OutsideError`."""
+
+    async def verify(self, id_token: str, *, nonce: str) -> Identity: ...
+
+
+class Login(Verifier, Protocol):
     """The identity provider's login. Methods raise `core.errors.OutsideError`."""
 
     @property
     def issuer(self) -> str: ...
     def authorize_url(self, *, state: str, nonce: str, code_challenge: str, redirect_uri: str) -> str: ...
     async def exchange(self, code: str, verifier: str, redirect_uri: str) -> str: ...
-    async def verify(self, id_token: str, *, nonce: str) -> Identity: ...
 
 
 class Audit(Protocol):

@@ -17,6 +17,12 @@ class LinkReason(StrEnum):
     CODE_UNKNOWN = "code_unknown"
     CODE_FOREIGN = "code_foreign"
     TRIES_OVER = "tries_over"
+    NO_SLACK_EMAIL = "no_slack_email"
+    EMAIL_MISMATCH = "email_mismatch"
+    GRANT_OVER = "grant_over"
+    ANSWERED = "answered"
+    NOT_YOURS = "not_yours"
+    DECLINED = "declined"
 
 
 AGAIN = "Nothing was linked. Type /cdm link in Slack to start again."
@@ -55,6 +61,20 @@ _TEXTS = {
         "Too many wrong codes were typed by this Slack user, so none is taken from it for ten minutes. Nothing was "
         "linked. After that, type /cdm link to start again."
     ),
+    LinkReason.NO_SLACK_EMAIL: (
+        "Slack shows no e-mail address for you, so it cannot be compared with the account's. Nothing was linked. Ask "
+        "an administrator."
+    ),
+    LinkReason.EMAIL_MISMATCH: (
+        "The account that logged in has another e-mail address than your Slack profile. Nothing was linked. Log in "
+        "with your own account, or have one of the two addresses corrected; then type /cdm link again."
+    ),
+    LinkReason.GRANT_OVER: f"Nobody logged in to Keycloak in time. {AGAIN}",
+    LinkReason.ANSWERED: (
+        "This was answered before, or its ten minutes are over. `/cdm whoami` says whether you are linked."
+    ),
+    LinkReason.NOT_YOURS: "Another Slack user began this linking, so only that one may answer. Nothing was linked.",
+    LinkReason.DECLINED: f"You said that this account is not yours. {AGAIN}",
 }
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from core.errors import Refused
 from core.ids import IncidentId, RolloutId
 from core.messages.blocks import Message, compose, section
+from core.messages.links import LINK_CONFIRM, LINK_DECLINE
 from core.messages.text import literal
 from core.messages.views import RUN_FORM
 from flows.incident_desk import IncidentDesk
+from flows.linking.device import DeviceLinking
 from flows.rollouts.acts import Verb
 from flows.runs import RunRequest, Runs
 from handlers.slack.approvals import DECISIONS, ApprovalDesk
@@ -19,7 +21,18 @@ _RUNBOOKS = {"run:journal": "journal", "run:rauc-status": "rauc-status", "redepl
 
 
 class Clicks:
-    def __init__(self, *, approvals: ApprovalDesk, incidents: IncidentDesk, runs: Runs, forms: FormDesk) -> None:
+    """`linking` is None where people link in a browser: no button of Slack takes part then."""
+
+    def __init__(
+        self,
+        *,
+        approvals: ApprovalDesk,
+        incidents: IncidentDesk,
+        runs: Runs,
+        forms: FormDesk,
+        linking: DeviceLinking | None,
+    ) -> None:
+        self._linking = linking
         self._approvals = approvals
         self._incidents = incidents
         self._runs = runs
@@ -41,6 +54,10 @@ class Clicks:
             return [_said(await self._incidents.acknowledge(IncidentId(click.value), click.user))]
         if click.action == "clear":
             return [_said(await self._incidents.clear(IncidentId(click.value), click.user))]
+        if self._linking is not None and click.action == LINK_CONFIRM:
+            return [await self._linking.confirm(click.user, click.value)]
+        if self._linking is not None and click.action == LINK_DECLINE:
+            return [await self._linking.decline(click.user, click.value)]
         raise Refused("This button is from an older version of the bot. Nothing was done; use the newest message.")
 
     async def _order(self, click: Click) -> Message:

@@ -25,7 +25,7 @@ from core.rollouts.facts import RolloutFacts
 from flows.audit_desk import AuditDesk
 from flows.gate import Gate
 from flows.incident_desk import IncidentDesk
-from flows.linking.browser import Linking
+from flows.linking.ports import LinkWay, Place
 from flows.links import LinkDesk
 from flows.orders import RolloutOrders
 from flows.rollouts.acts import Verb
@@ -53,7 +53,7 @@ class Commands:
         forms: FormDesk,
         approvals: ApprovalDesk,
         catalog: Catalog,
-        linking: Linking,
+        linking: LinkWay,
         linked: LinkDesk,
         audit: AuditDesk,
         links: Mapping[str, str],
@@ -111,7 +111,7 @@ class Commands:
     async def _link(self, request: Typed, command: Command) -> list[Message]:
         if command.args:
             return [await self._linking.redeem(request.user, command.args[0])]
-        return [await self._linking.begin(request.user)]
+        return [await self._linking.begin(request.user, Place(request.channel, request.response_url))]
 
     async def _unlink(self, request: Typed, command: Command) -> list[Message]:
         return [await self._linked.unlink(request.user)]

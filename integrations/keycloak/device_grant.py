@@ -10,10 +10,10 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
+from core.ports import DeviceCode as DeviceCode
 from integrations.keycloak.errors import DeviceGrantOff, LoginRefused, OddAnswer, SlowDown, by_status
 from integrations.keycloak.oidc import OidcEndpoints, body_of, oauth_error
 
@@ -37,21 +37,6 @@ class _Begun(BaseModel):
     verification_uri_complete: StrictStr = Field(pattern=r"^https?://")
     expires_in: StrictInt = Field(gt=0)
     interval: StrictInt = Field(default=5, gt=0)
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceCode:
-    """A login that was begun. `user_code` is for the person; `device_code`, `nonce` and `verifier` are secrets of
-    whoever began it: together they are the person's login, once it is approved."""
-
-    device_code: str
-    user_code: str
-    verification_uri: str
-    verification_uri_complete: str
-    interval_s: int
-    expires_in_s: int
-    nonce: str
-    verifier: str
 
 
 class DeviceGrant:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from integrations.store import approvals, audit, budgets, incidents, intake, outbox, people, replicas, rollouts, work
+from integrations.store import (
+    approvals,
+    audit,
+    budgets,
+    incidents,
+    intake,
+    link_grants,
+    outbox,
+    people,
+    replicas,
+    rollouts,
+    work,
+)
 from integrations.store.families import BASE_FAMILIES, Family
 
 STORE_FAMILIES: tuple[Family, ...] = (
@@ -13,6 +25,7 @@ STORE_FAMILIES: tuple[Family, ...] = (
     *incidents.FAMILIES,
     *work.FAMILIES,
     *people.FAMILIES,
+    *link_grants.FAMILIES,
     *rollouts.FAMILIES,
     *outbox.FAMILIES,
     *budgets.FAMILIES,

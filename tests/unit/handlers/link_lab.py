@@ -12,11 +12,12 @@ from fastapi import FastAPI
 
 from core.access import Link
 from core.errors import Unavailable
-from core.ids import SlackUser
+from core.ids import Channel, SlackUser
 from core.members import Member
 from flows.linking.browser import Linking
 from flows.linking.codes import CodeDesk
 from flows.linking.notary import Notary
+from flows.linking.ports import Place
 from handlers.link.router import build_router
 from integrations.clock import SystemClock
 from integrations.keycloak.login import KeycloakLogin
@@ -143,10 +144,13 @@ class Bot:
 
     async def link_for(self, user: SlackUser) -> str:
         """The person types `/cdm link` and copies the address from the private answer."""
-        text = (await self.linking.begin(user)).text
+        text = await self.begins(user)
         found = re.search(rf"{re.escape(self.url)}/link/[\w-]+", text)
         assert found, text
         return found[0]
+
+    async def begins(self, user: SlackUser) -> str:
+        return str(await self.linking.begin(user, Place(Channel("C1"), None)))
 
     @property
     def refusals(self) -> list[str]:

@@ -88,13 +88,12 @@ async def test_a_second_link_names_and_replaces_the_first(bot: Bot, browser: Bro
         await browser.open(await bot.link_for(BOB))
         await browser.log_in("bob")
         await browser.submit()
-    assert "is linked with the Keycloak account `bob`" in (await bot.linking.begin(BOB)).text
+    assert "is linked with the Keycloak account `bob`" in await bot.begins(BOB)
     assert "replaces" in [data for kind, _, _, data in bot.audit.lines if kind == "intent"][1]
 
 
 async def test_the_slack_message_holds_our_own_address_only(bot: Bot, keycloak: WireServer) -> None:
-    message = await bot.linking.begin(BOB)
-    shown = f"{message.text}{message.blocks}"
+    shown = await bot.begins(BOB)
     assert keycloak.url not in shown
     assert "bob@" not in shown
 
