@@ -282,6 +282,15 @@ class Settings(BaseSettings):
             raise ValueError(
                 "cli.service_account is the bot's own client, which acts for everybody; make a client of its own for it"
             )
+        groups: dict[str, tuple[str, str]] = {}
+        for stack in self.stacks:
+            for tenant in stack.tenants:
+                first, group = groups.setdefault(tenant.id, (stack.name, tenant.keycloak_group))
+                if group != tenant.keycloak_group:
+                    raise ValueError(
+                        f"the tenant {tenant.id!r} is {group} on stack {first} and {tenant.keycloak_group} on stack "
+                        f"{stack.name}; one tenant is one group, so give it the same on both, or another id"
+                    )
         for stack in self.stacks:
             together = self.promotion.request_timeout_s + self.promotion.max_read_age_s
             if self.promotion.enabled and together >= stack.hawkbit.tick_s:

@@ -67,6 +67,19 @@ def test_overlapping_wireguard_ranges_are_refused(tmp_path: Path) -> None:
     assert any("overlap" in c.problem for c in found)
 
 
+@pytest.mark.parametrize(("group", "refused"), [("/customer-a", False), ("/other", True)])
+def test_one_tenant_on_two_stacks_is_one_group(tmp_path: Path, group: str, refused: bool) -> None:
+    """Else rights in the one group would be rights in the other's devices."""
+    stack = EXAMPLE[EXAMPLE.index("  - name: eu1") : EXAMPLE.index("links:")]
+    second = stack.replace("eu1", "us1").replace("keycloak_group: /customer-a", f"keycloak_group: {group}")
+    text = EXAMPLE.replace(stack, stack.rstrip() + "\n" + second)
+    if refused:
+        assert any("one tenant is one group" in c.problem for c in complaints(tmp_path, text))
+    else:
+        (tmp_path / "cdm.yaml").write_text(text)
+        assert [s.name for s in load_settings(tmp_path / "cdm.yaml").stacks] == ["eu1", "us1"]
+
+
 def test_broken_yaml_names_its_line(tmp_path: Path) -> None:
     (only,) = complaints(tmp_path, "slack:\n  team: [\nkeycloak: {}\n")
     assert only.line is not None
