@@ -105,29 +105,32 @@ async def test_a_wrong_client_secret_is_the_bots_trouble(realm: Realm) -> None:
     await grant.aclose()
 
 
-async def test_a_client_without_the_grant_and_a_proxys_page_say_what_to_do(standin: WireServer) -> None:
-    grant = grant_at(standin.url)
-    standin.faults.add("status", "/auth/device", status=400, body={"error": "unauthorized_client"}, times=1)
+async def test_a_client_without_the_grant_and_a_proxys_page_say_what_to_do(broken: tuple[WireServer, Realm]) -> None:
+    server, _ = broken
+    grant = grant_at(server.url)
+    server.faults.add("status", "/auth/device", status=400, body={"error": "unauthorized_client"}, times=1)
     with pytest.raises(OutsideError, match=r"turn on the OAuth 2.0 Device Authorization Grant of the client cdm-bot"):
         await grant.begin()
-    standin.faults.add("status", "/auth/device", status=200, body={"device_code": "x"}, times=1)
+    server.faults.add("status", "/auth/device", status=200, body={"device_code": "x"}, times=1)
     with pytest.raises(OutsideError, match="does not understand"):
         await grant.begin()
     await grant.aclose()
 
 
-async def test_a_code_that_ran_out_says_to_begin_again(standin: WireServer) -> None:
-    grant = grant_at(standin.url)
+async def test_a_code_that_ran_out_says_to_begin_again(broken: tuple[WireServer, Realm]) -> None:
+    server, _ = broken
+    grant = grant_at(server.url)
     code = await grant.begin()
-    standin.faults.add("status", "/token", status=400, body={"error": "expired_token"}, times=1)
+    server.faults.add("status", "/token", status=400, body={"error": "expired_token"}, times=1)
     assert "not confirmed in time" in await refusal(grant, code)
     await grant.aclose()
 
 
-async def test_without_keycloak_nobody_is_known(standin: WireServer) -> None:
-    grant = grant_at(standin.url)
+async def test_without_keycloak_nobody_is_known(broken: tuple[WireServer, Realm]) -> None:
+    server, _ = broken
+    grant = grant_at(server.url)
     code = await grant.begin()
-    standin.faults.add("lost_request")
+    server.faults.add("lost_request")
     with pytest.raises(OutsideError, match="was not reached when beginning a login"):
         await grant.begin()
     assert (await refusal(grant, code)).startswith("unavailable: ")
