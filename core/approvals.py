@@ -196,7 +196,8 @@ def agree(
     """`by` agrees to the evidence whose digest begins with `shown`; `evidence` is how things are now. Whether `by` may
     approve such an act at all is decided by `core.access.decide_approval`."""
     if request.phase is not Phase.OPEN:
-        return request, Answer.OVER
+        mine = request.phase is Phase.AGREED and any(vote.by.same_person(by) for vote in request.votes)
+        return request, Answer.ALREADY if mine else Answer.OVER
     if now >= request.expires_at:
         return expire(request, now), Answer.EXPIRED
     if by.same_person(request.by):

@@ -44,7 +44,7 @@ _WORDS: Mapping[Answer, str] = {
     Answer.OVER: "It is over already; its message says how. Nothing was done.",
     Answer.EXPIRED: "It expired before you decided. Nothing was done; whoever wants it asks again.",
     Answer.SAME_PERSON: "You asked for this yourself, so somebody else must decide. Nothing was done.",
-    Answer.ALREADY: "You have agreed to it already; another one must agree too.",
+    Answer.ALREADY: "You have agreed to it already; its message shows what it waits for, or how it ended.",
     Answer.NOT_YOURS: "Only who asked can withdraw it. Deny it instead.",
     Answer.STALE: "Things have changed since you were shown this. Nothing was done: look at its message again.",
 }

@@ -168,12 +168,13 @@ class Brakes:
     async def _stop(self, held: Held, site: Site, record: RolloutRecord, by: Actor, reason: str) -> BrakeResult:
         before = await self._read(site, record.rollout)
         unknown = False
-        try:
-            await site.rollouts.stop(record.rollout)
-        except (Refused, NotAllowed, NotFound, RateLimited):
-            raise
-        except OutsideError:
-            unknown = True
+        if before.rollout.status not in (RolloutStatus.STOPPED, RolloutStatus.STOPPING):  # else it was asked for before
+            try:
+                await site.rollouts.stop(record.rollout)
+            except (Refused, NotAllowed, NotFound, RateLimited):
+                raise
+            except OutsideError:
+                unknown = True
         status = None
         for _ in range(_TICKS_TO_STOP):
             await self._ledger.clock.sleep(site.policy.tick_s)

@@ -261,6 +261,26 @@ async def test_a_request_nobody_decides_expires_and_what_comes_later_does_nothin
     assert await cast.office.started(rollout) == 1
 
 
+async def test_killed_while_it_carries_out_what_was_agreed_the_bot_does_it_once_and_tells_the_end(cast: Cast) -> None:
+    here = cast.office
+    rollout, message = await cast.rollout("killed-half-way", 20)
+    await asks_for(cast.bob, message, "stop", "wrong bundle")
+    wanted = await cast.wanted("killed-half-way")
+    hawkbit = here.world.servers["hawkbit"].faults
+    hawkbit.add("late_answer", f"POST /rest/v1/rollouts/{rollout}/stop", delay_s=5)
+    try:
+        await cast.alice.clicks(wanted, "approve")
+        await until(lambda: _is(here.status(rollout), "stopped"), "hawkBit has the order, the bot no answer yet")
+        await here.bot.kill()
+        await here.bot.start()
+    finally:
+        hawkbit.clear()
+    await here.shows(ROLLOUTS, "DONE", "killed-half-way", "Stopped for good", within_s=60)
+    steps = await cast.noted("approval:carry_out", rollout)
+    assert [e.kind for e in steps] == ["intent", "outcome"]
+    assert await here.status(rollout) == "stopped"
+
+
 async def _is(question: Any, wanted: Any) -> bool:
     return bool(await question == wanted)
 
