@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from core.access import Action
 from core.errors import NotFound, Refused
 from core.ids import DeviceName, IncidentId, SlackUser, Stack, Tenant
 from core.incidents import Incident
-from flows.gate import Gate
+from flows.gate import Gate, Person
 from flows.incidents import Acted, IncidentActs
 from flows.world import World
 from integrations.store.incidents import Incidents
@@ -55,14 +55,21 @@ class IncidentDesk:
         return incident.tenant, frozenset(m.device for m in incident.members.values() if m.device is not None)
 
     async def acknowledge(self, id: IncidentId, user: SlackUser) -> str:
-        incident = await self._as_shown(id)
-        by = await self._gate.require(user, Action.ACKNOWLEDGE, frozenset({incident.tenant}), f"incident:{id}")
-        return _in_words("acknowledged", await self._acts.acknowledge(id, by))
+        allowed = await self._allowed(id, user, Action.ACKNOWLEDGE)
+        return _in_words("acknowledged", await self._acts.acknowledge(id, await allowed(), allowed))
 
     async def clear(self, id: IncidentId, user: SlackUser) -> str:
+        allowed = await self._allowed(id, user, Action.CLEAR)
+        return _in_words("cleared", await self._acts.clear(id, await allowed(), allowed))
+
+    async def _allowed(self, id: IncidentId, user: SlackUser, action: Action) -> Callable[[], Awaitable[Person]]:
+        """Asks for the right, at the click and again at execution."""
         incident = await self._as_shown(id)
-        by = await self._gate.require(user, Action.CLEAR, frozenset({incident.tenant}), f"incident:{id}")
-        return _in_words("cleared", await self._acts.clear(id, by))
+
+        async def allowed() -> Person:
+            return await self._gate.require(user, action, frozenset({incident.tenant}), f"incident:{id}")
+
+        return allowed
 
     async def _as_shown(self, id: IncidentId) -> Incident:
         """The incident whose message was pressed. Raises NotFound; or Refused where it has meanwhile become part of a

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import structlog
 
@@ -15,7 +16,7 @@ from core.errors import NotFound, OutcomeUnknown, OutsideError
 from core.ids import IncidentId
 from core.incidents import Incident, Member
 from core.ports import Alarms, Clock
-from flows.gate import Person
+from flows.gate import Denied, Person
 from flows.world import World
 from integrations.store.audit import AuditLog
 from integrations.store.incidents import AlarmKey, Incidents
@@ -43,6 +44,9 @@ class Acted:
         return not self.failed
 
 
+StillAllowed: TypeAlias = Callable[[], Awaitable[Person]]
+
+
 class IncidentActs:
     """Who may is decided before (`flows.gate`); here it is done, audited, and fed back into the fold."""
 
@@ -53,16 +57,17 @@ class IncidentActs:
         self._audit = audit
         self._clock = clock
 
-    async def acknowledge(self, incident_id: IncidentId, by: Person) -> Acted:
-        """Acknowledge every active alarm of the incident. A repeat does nothing and is complete. Raises NotFound."""
+    async def acknowledge(self, incident_id: IncidentId, by: Person, still_allowed: StillAllowed) -> Acted:
+        """Acknowledge every active alarm of the incident. A repeat does nothing and is complete. Raises NotFound, or
+        the Denied of `still_allowed`, which reads the person's right once more before anything is done."""
         incident = await self.incident(incident_id)
         members = [member for member in incident.active if not member.acknowledged]
-        return await self._act(Kind.ACKNOWLEDGED, incident, members, by)
+        return await self._act(Kind.ACKNOWLEDGED, incident, members, by, still_allowed)
 
-    async def clear(self, incident_id: IncidentId, by: Person) -> Acted:
-        """Clear every active alarm of the incident. A repeat does nothing and is complete. Raises NotFound."""
+    async def clear(self, incident_id: IncidentId, by: Person, still_allowed: StillAllowed) -> Acted:
+        """Clear every active alarm of the incident. A repeat does nothing and is complete. Raises as `acknowledge`."""
         incident = await self.incident(incident_id)
-        return await self._act(Kind.CLEARED, incident, list(incident.active), by)
+        return await self._act(Kind.CLEARED, incident, list(incident.active), by, still_allowed)
 
     async def incident(self, incident_id: IncidentId) -> Incident:
         """The incident, or the group it has become part of. Raises NotFound."""
@@ -71,7 +76,9 @@ class IncidentActs:
             raise NotFound("There is no such incident any more: it was over more than 30 days ago.")
         return found
 
-    async def _act(self, kind: Kind, incident: Incident, members: list[Member], by: Person) -> Acted:
+    async def _act(
+        self, kind: Kind, incident: Incident, members: list[Member], by: Person, still_allowed: StillAllowed
+    ) -> Acted:
         if not members:
             return Acted(incident.id, 0, 0, 0, {})
         action, thing = _ACTIONS[kind], f"incident:{incident.id}"
@@ -88,6 +95,11 @@ class IncidentActs:
                 "rights_read_at": by.read_at.isoformat(),
             },
         )
+        try:
+            await still_allowed()
+        except Denied as denied:
+            await self._audit.outcome(ref, by.subject, action, thing, {"refused": denied.reason})
+            raise
         gate = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as tasks:
             acts = [tasks.create_task(self._one(kind, alarms, incident, member, by, gate)) for member in members]

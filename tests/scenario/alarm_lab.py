@@ -144,6 +144,9 @@ class AlarmLab:
     async def message(self, incident: IncidentId) -> Message:
         return (await self.wanted())[f"incident:{incident}"].message
 
+    async def still_allowed(self) -> Person:
+        return self.person
+
     @property
     def person(self) -> Person:
         return Person(SlackUser("T1", "U1"), Subject("s-ada"), "ada", self.clock.now())

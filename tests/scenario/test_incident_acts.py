@@ -9,6 +9,7 @@ import pytest
 from core.errors import NotFound
 from core.ids import IncidentId
 from core.incidents import Phase
+from flows.gate import Denied, Person
 from integrations.store.connection import Store
 from tests.conftest import ManualClock
 from tests.scenario.alarm_lab import CUSTOMER_A, EU1, AlarmLab, alarm_lab
@@ -29,7 +30,7 @@ async def test_acknowledge_reaches_thingsboard_and_the_message_names_the_person(
     await lab.tell(alarm)
     await lab.folded()
     await lab.clock.forward(30)
-    acted = await lab.acts.acknowledge((await lab.only()).id, lab.person)
+    acted = await lab.acts.acknowledge((await lab.only()).id, lab.person, lab.still_allowed)
     assert (acted.done, acted.complete) == (1, True)
     assert alarm.acknowledged
     await lab.folded()
@@ -43,7 +44,7 @@ async def test_clear_ends_the_incident(lab: AlarmLab) -> None:
     alarm = lab.raise_alarm()
     await lab.tell(alarm)
     await lab.folded()
-    acted = await lab.acts.clear((await lab.only()).id, lab.person)
+    acted = await lab.acts.clear((await lab.only()).id, lab.person, lab.still_allowed)
     await lab.folded()
     assert acted.complete
     assert alarm.cleared
@@ -57,17 +58,18 @@ async def test_a_second_click_before_the_fold_is_a_success_too(lab: AlarmLab) ->
     await lab.tell(lab.raise_alarm())
     await lab.folded()
     id = (await lab.only()).id
-    first, second = await lab.acts.acknowledge(id, lab.person), await lab.acts.acknowledge(id, lab.person)
+    first = await lab.acts.acknowledge(id, lab.person, lab.still_allowed)
+    second = await lab.acts.acknowledge(id, lab.person, lab.still_allowed)
     assert (first.done, second.done) == (1, 1)
     await lab.folded()
-    assert (await lab.acts.acknowledge(id, lab.person)).wanted == 0
+    assert (await lab.acts.acknowledge(id, lab.person, lab.still_allowed)).wanted == 0
 
 
 async def test_a_group_is_acknowledged_as_a_whole(lab: AlarmLab) -> None:
     alarms = [lab.raise_alarm(f"sim-device-{n:03d}") for n in range(30)]
     await lab.hear(*(lab.body(alarm, isNewAlarm="true") for alarm in alarms))
     await lab.folded()
-    acted = await lab.acts.acknowledge((await lab.incidents.open(EU1, CUSTOMER_A))[0].id, lab.person)
+    acted = await lab.acts.acknowledge((await lab.incidents.open(EU1, CUSTOMER_A))[0].id, lab.person, lab.still_allowed)
     assert acted.done == 30
     assert all(alarm.acknowledged for alarm in alarms)
 
@@ -78,7 +80,7 @@ async def test_a_partial_failure_says_how_many_and_why(lab: AlarmLab) -> None:
     await lab.folded()
     lab.server.faults.add("status", f"{alarms[0].id}/clear", status=503)
     lab.sandbox.engine.alarms.delete(alarms[1], lab.ada)
-    acted = await lab.acts.clear((await lab.incidents.open(EU1, CUSTOMER_A))[0].id, lab.person)
+    acted = await lab.acts.clear((await lab.incidents.open(EU1, CUSTOMER_A))[0].id, lab.person, lab.still_allowed)
     assert (acted.wanted, acted.done, acted.gone, dict(acted.failed)) == (8, 6, 1, {"unavailable": 1})
     assert acted.problem
     outcome = (await lab.audit.latest(1))[0]
@@ -93,7 +95,7 @@ async def test_an_answer_that_was_lost_is_looked_up(lab: AlarmLab) -> None:
     await lab.tell(alarm)
     await lab.folded()
     lab.server.faults.add("lost_answer", "/ack", times=1)
-    acted = await lab.acts.acknowledge((await lab.only()).id, lab.person)
+    acted = await lab.acts.acknowledge((await lab.only()).id, lab.person, lab.still_allowed)
     assert alarm.acknowledged
     assert acted.complete
     await lab.folded()
@@ -112,10 +114,26 @@ async def test_nothing_is_done_while_the_intent_cannot_be_written(
 
     monkeypatch.setattr(lab.audit, "intent", away)
     with pytest.raises(ConnectionError):
-        await lab.acts.acknowledge((await lab.only()).id, lab.person)
+        await lab.acts.acknowledge((await lab.only()).id, lab.person, lab.still_allowed)
     assert not alarm.acknowledged
 
 
 async def test_an_unknown_incident_is_not_found(lab: AlarmLab) -> None:
     with pytest.raises(NotFound):
-        await lab.acts.clear(IncidentId("i0"), lab.person)
+        await lab.acts.clear(IncidentId("i0"), lab.person, lab.still_allowed)
+
+
+async def test_a_right_lost_between_the_click_and_the_act_leaves_everything_as_it_is(lab: AlarmLab) -> None:
+    alarm = lab.raise_alarm()
+    await lab.tell(alarm)
+    await lab.folded()
+
+    async def gone() -> Person:
+        raise Denied("role_missing", "You may not any more.")
+
+    with pytest.raises(Denied):
+        await lab.acts.acknowledge((await lab.only()).id, lab.person, gone)
+    assert not alarm.acknowledged
+    entries = [entry async for entry in lab.audit.entries()]
+    assert [e.kind for e in entries] == ["intent", "outcome"]
+    assert entries[1].data == {"refused": "role_missing"}
