@@ -281,6 +281,29 @@ async def test_killed_while_it_carries_out_what_was_agreed_the_bot_does_it_once_
     assert await here.status(rollout) == "stopped"
 
 
+async def test_by_policy_two_others_agree_each_after_a_login_and_who_may_alone_logs_in_too(cast: Cast) -> None:
+    here = cast.office
+    set_policy(here.world.config, stop={"quorum": 2, "fresh_login": True})
+    await here.bot.restart()
+    rollout, message = await cast.rollout("alone", 21)
+    link = await cast.alice.presses(message, "stop")
+    assert await here.status(rollout) == "running"
+    assert "Confirmed" in await logs_in_anew(link, "alice")
+    await here.shows(ROLLOUTS, "DONE", "*Stop alone", "alice alone", "after a fresh login", within_s=30)
+    assert await here.status(rollout) == "stopped"
+
+    rollout, message = await cast.rollout("by-two", 22)
+    await asks_for(cast.bob, message, "stop", "wrong bundle")
+    wanted = await cast.wanted("by-two", "0 of 2 agreed")
+    assert "1 more must agree" in await logs_in_anew(await cast.alice.presses(wanted, "approve"), "alice")
+    wanted = await cast.wanted("by-two", "1 of 2 agreed")
+    assert "You have agreed to it already" in (await cast.alice.presses(wanted, "approve")).shown
+    assert await here.status(rollout) == "running"
+    assert "being carried out" in await logs_in_anew(await cast.heidi.presses(wanted, "approve"), "heidi")
+    await here.shows(ROLLOUTS, "DONE", "by-two", "alice, heidi", within_s=30)
+    assert await here.status(rollout) == "stopped"
+
+
 async def _is(question: Any, wanted: Any) -> bool:
     return bool(await question == wanted)
 
