@@ -106,9 +106,9 @@ class Carrying:
                 if is_due_for_reminder(held, now):
                     await self._book.remind(lease, replace(held, reminded=True))
 
-    async def carry_out(self, id: ApprovalId) -> Request | None:
+    async def carry_out(self, id: ApprovalId, *, answered: Caller | None = None) -> Request | None:
         """Do what was agreed to, after everything was checked again under the lease of the thing itself; the request as
-        it ended. None where another process is at it."""
+        it ended. None where another process is at it. `answered` is told by who called this, the others here."""
         try:
             async with self._book.held(id, wait_s=0.0) as (lease, request):
                 if request.phase is not Phase.AGREED:
@@ -117,7 +117,7 @@ class Carrying:
         except (Conflict, LeaseLost):
             return None
         _count(ended)
-        await self._book.tell_all(ended)
+        await self._book.tell_all(ended, but=answered)
         return ended
 
     async def _carry_out(self, lease: Lease, request: Request) -> Request:

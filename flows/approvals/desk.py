@@ -120,7 +120,7 @@ class Approvals:
             raise Conflict(_WORDS[answer])
         if not carry:
             return compose("Agreed. It is being carried out now; its message in Slack tells the outcome.")
-        return told_message(await self.carrying.carry_out(id) or await self.book.request(id))
+        return told_message(await self.carrying.carry_out(id, answered=user) or await self.book.request(id))
 
     async def deny(self, user: Caller, id: ApprovalId, why: str) -> Message:
         request = await self.book.request(id)
