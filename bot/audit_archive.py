@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
+from bot.maintaining import Maintainer
 from core.audit import GENESIS, ChainCheck, Entry, Keyring
 from core.audit_checkpoint import Archived, Checkpoint
 from core.audit_view import json_line
@@ -41,14 +42,15 @@ class Archives:
 
 
 class Trimming:
-    """`actor` is who orders it. Nothing is taken out before the file was read back and found to be the same chain."""
+    """`by` is who orders it. Nothing is taken out before the file was read back and found to be the same chain."""
 
-    def __init__(self, *, log: AuditLog, leases: Leases, keys: Keyring, clock: Clock, actor: str) -> None:
+    def __init__(self, *, log: AuditLog, leases: Leases, keys: Keyring, clock: Clock, by: Maintainer) -> None:
         self._log = log
         self._leases = leases
         self._keys = keys
         self._clock = clock
-        self._actor = actor
+        self._actor = by.actor
+        self._name = by.name
 
     async def trim(self, before: datetime, path: Path) -> Archived:
         """The entries older than `before` into a new file, then out of the store. Raises Refused: then all are there,
@@ -66,7 +68,7 @@ class Trimming:
             if check.broken is not None:
                 raise Refused(f"The log does not hold, so nothing may be taken out of it: {check.broken}.")
             archived = await self._written(before, path, await self._log.checkpoint())
-            about = {"before": before.isoformat(), "first": archived.first, "last": archived.last}
+            about = {"name": self._name, "before": before.isoformat(), "first": archived.first, "last": archived.last}
             ref = await self._log.intent(self._actor, ACTION, OBJECT, {**about, "sha256": archived.sha256})
             done = Line("outcome", self._actor, ACTION, OBJECT, {"taken_out": archived.last - archived.first + 1}, ref)
             try:
@@ -88,7 +90,7 @@ class Trimming:
             raise Refused(f"There is no intent {seq} in the store.")
         if datetime.fromisoformat(found.at) > self._clock.now() - YOUNGEST:
             raise Refused(f"Intent {seq} is younger than {YOUNGEST.days} days: what it began may still end.")
-        data = {"unknown": why, "closed_by": self._actor}
+        data = {"unknown": why, "closed_by": self._name}
         await self._log.outcome(str(seq), self._actor, found.action, found.object, data)
 
     async def _written(self, before: datetime, path: Path, checkpoint: Checkpoint | None) -> Archived:

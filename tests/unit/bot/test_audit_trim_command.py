@@ -10,7 +10,10 @@ import orjson
 import pytest
 
 from bot.cli import app
+from bot.commands import audit_trim
+from bot.maintaining import Maintainer
 from core.audit import Keyring
+from core.errors import NotAllowed
 from integrations.store.audit import STREAM, TRIMMED, AuditLog
 from integrations.store.connection import Store, connect
 from integrations.store.embedded import EmbeddedStore
@@ -35,6 +38,16 @@ async def store(data_dir: Path, keys: Keyring) -> AsyncIterator[Store]:
     yield client
     await client.aclose()
     await server.stop()
+
+
+@pytest.fixture(autouse=True)
+def logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As alice, an admin of every tenant. The login itself is tested with `cdm restore`, which asks in the same way."""
+
+    async def alice(*_: object, **__: object) -> Maintainer:
+        return Maintainer("sub-alice", "alice")
+
+    monkeypatch.setattr(audit_trim, "maintainer", alice)
 
 
 async def trimmed(run: Run, config: Path, before: str, file: Path) -> None:
@@ -86,7 +99,7 @@ async def test_the_trim_itself_is_in_the_log(run: Run, config: Path, store: Stor
         1,
         4,
     )
-    assert intent["actor"].startswith("cli:")
+    assert (intent["actor"], intent["data"]["name"]) == ("sub-alice", "alice")
     assert (outcome["ref"], outcome["data"]) == (str(intent["seq"]), {"taken_out": 4})
 
 
@@ -213,6 +226,24 @@ async def test_an_act_is_not_taken_out_without_its_outcome_until_it_is_closed(
     assert "Entry 9" in done.stderr, "its outcome, of today, stays"
     await trimmed(run, config, "2020-01-09", file)
     assert await numbers(store) == [9, 10, 11, 12]
+
+
+@pytest.mark.parametrize(
+    "words", [("trim", "--before", "2020-01-03", "--export", "a.jsonl"), ("close", "1", "--why", "unknown")]
+)
+async def test_without_the_right_nothing_is_done(
+    run: Run, config: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    async def nobody(*_: object, **__: object) -> Maintainer:
+        raise NotAllowed("Nothing was done: cdm audit takes an admin of every tenant.")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(audit_trim, "maintainer", nobody)
+    done = await run(app, "audit", *words, "--config", config)
+    assert done.exit_code == 1
+    assert "takes an admin of every tenant" in done.stderr
+    assert not (tmp_path / "a.jsonl").exists()
+    assert await numbers(store) == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 async def test_without_a_key_nothing_is_taken_out(run: Run, config: Path, store: Store, tmp_path: Path) -> None:
