@@ -16,6 +16,7 @@ from core.audit_checkpoint import Archived, Checkpoint
 from core.audit_view import json_line
 from core.errors import Refused
 from core.ports import Clock
+from integrations.store.approvals import ApprovalStore
 from integrations.store.audit import AuditLog, Line, Unreadable, parse_entry
 from integrations.store.leases import LeaseLost, Leases
 
@@ -44,8 +45,11 @@ class Archives:
 class Trimming:
     """`by` is who orders it. Nothing is taken out before the file was read back and found to be the same chain."""
 
-    def __init__(self, *, log: AuditLog, leases: Leases, keys: Keyring, clock: Clock, by: Maintainer) -> None:
+    def __init__(
+        self, *, log: AuditLog, approvals: ApprovalStore, leases: Leases, keys: Keyring, clock: Clock, by: Maintainer
+    ) -> None:
         self._log = log
+        self._approvals = approvals
         self._leases = leases
         self._keys = keys
         self._clock = clock
@@ -61,6 +65,12 @@ class Trimming:
             raise Refused(
                 "Without audit.key nobody could tell a trim from a theft. Set a key first (docs/operations.md)."
             )
+        for request in await self._approvals.live():
+            if request.at < before:
+                raise Refused(
+                    f"Request {request.id} of {request.at:%Y-%m-%d} for approval is open or to be reviewed, and what "
+                    "led to it stays until it is over (/cdm approvals). Nothing was taken out."
+                )
         async with self._leases.hold(LEASE, LEASE_S) as lease:
             if lease is None:
                 raise Refused("Another trim is under way, or was killed within the last 15 minutes. Try again then.")

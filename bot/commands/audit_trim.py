@@ -21,6 +21,7 @@ from bot.store_access import opened_store
 from core.audit_checkpoint import Archived
 from core.messages.text import plain
 from integrations.clock import SystemClock
+from integrations.store.approvals import ApprovalStore
 from integrations.store.audit import AuditLog
 from integrations.store.leases import Leases
 
@@ -85,4 +86,5 @@ async def _trimming(settings: Settings, command: str, service_account: bool) -> 
     by = await maintainer(settings, clock, command, service_account=service_account, say=say)
     async with opened_store(settings) as store:
         log, leases = AuditLog(store, clock, keys), Leases(store, clock)
-        yield Trimming(log=log, leases=leases, keys=keys, clock=clock, by=by)
+        approvals = ApprovalStore(store)
+        yield Trimming(log=log, approvals=approvals, leases=leases, keys=keys, clock=clock, by=by)

@@ -12,8 +12,13 @@ import pytest
 from bot.cli import app
 from bot.commands import audit_trim
 from bot.maintaining import Maintainer
+from core.access import Action
+from core.approvals import Order, Party, Rule, ask
 from core.audit import Keyring
 from core.errors import NotAllowed
+from core.evidence import Evidence
+from core.ids import ApprovalId, Channel, Stack, Subject
+from integrations.store.approvals import ApprovalStore
 from integrations.store.audit import STREAM, TRIMMED, AuditLog
 from integrations.store.connection import Store, connect
 from integrations.store.embedded import EmbeddedStore
@@ -226,6 +231,22 @@ async def test_an_act_is_not_taken_out_without_its_outcome_until_it_is_closed(
     assert "Entry 9" in done.stderr, "its outcome, of today, stays"
     await trimmed(run, config, "2020-01-09", file)
     assert await numbers(store) == [9, 10, 11, 12]
+
+
+async def test_what_led_to_an_open_request_for_approval_stays(
+    run: Run, config: Path, store: Store, tmp_path: Path
+) -> None:
+    order = Order(Action.STOP, "rollout:eu1/1", "Stop it", {}, Stack("eu1"), frozenset(), Channel("C0R"))
+    by, at = Party(Subject("sub-bob"), "bob", "T0/U0BOB"), datetime(2020, 1, 2, tzinfo=UTC)
+    request = ask(ApprovalId("a22222"), order, by, "why not", Evidence({}), Rule(), at)
+    for command in ApprovalStore(store).save(request):
+        await store.execute_command(*command)
+    file = tmp_path / "a.jsonl"
+    done = await run(app, "audit", "trim", "--config", config, "--before", "2020-01-03", "--export", file)
+    assert done.exit_code == 1
+    assert "Request a22222 of 2020-01-02 for approval is open" in done.stderr
+    assert not file.exists()
+    await trimmed(run, config, "2020-01-02", file)
 
 
 @pytest.mark.parametrize(
