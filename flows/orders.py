@@ -111,7 +111,7 @@ class RolloutOrders:
             who = await allowed()
         except SecondPerson as second:
             raise NeedsAnother(order, second.text, peer=second.peer) from second
-        actor = person(who.subject, who.username, who.read_at)
+        actor = person(who.subject, who.username, who.read_at, order.tenants)
         self._by_policy(order, who)
         if who.remembered:
             dark = f"Keycloak does not answer; their rights are of {who.read_at:%H:%M} UTC"

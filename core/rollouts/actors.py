@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from core.ids import Subject
+from core.ids import Subject, Tenant
 
 
 class ActorKind(StrEnum):
@@ -18,12 +18,13 @@ class ActorKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Actor:
     """`subject` is the person's Keycloak user id, "scheduler" for the scheduler; `name` is shown to people.
-    `rights_at`: when the rights were read on which a person acts."""
+    `rights_at`: when the rights were read on which a person acts; `tenants`: those the act needs a right in."""
 
     kind: ActorKind
     subject: Subject
     name: str
     rights_at: datetime | None = None
+    tenants: tuple[Tenant, ...] = ()
 
     @property
     def person(self) -> bool:
@@ -38,5 +39,5 @@ class Actor:
 SCHEDULER = Actor(ActorKind.SCHEDULER, Subject("scheduler"), "the scheduler")
 
 
-def person(subject: Subject, name: str, rights_at: datetime | None = None) -> Actor:
-    return Actor(ActorKind.PERSON, subject, name, rights_at)
+def person(subject: Subject, name: str, rights_at: datetime | None = None, tenants: Iterable[Tenant] = ()) -> Actor:
+    return Actor(ActorKind.PERSON, subject, name, rights_at, tuple(sorted(tenants)))

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from core.devices import Reading
-from core.ids import DeviceName, GroupId, RolloutId, Stack
+from core.ids import DeviceName, GroupId, RolloutId, Stack, Tenant
 from core.rollouts.actors import Actor
 from core.rollouts.views import Progress
 
@@ -186,6 +186,12 @@ class RolloutRecord:
     shown: str = ""
     stale: bool = False
     progress: Progress | None = None
+    tenants: tuple[Tenant, ...] = ()
+
+    def concerned(self, by: Actor | None = None) -> Mapping[str, list[str]]:
+        """For the audit: whose rollout it is, as far as is known."""
+        found = {*self.tenants, *(by.tenants if by is not None else ())}
+        return {"tenants": sorted(found)} if found else {}
 
     @property
     def open_attempt(self) -> Attempt | None:

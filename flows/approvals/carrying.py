@@ -125,7 +125,8 @@ class Carrying:
             {"subject": v.by.subject, "login_at": v.login_at.isoformat() if v.login_at else ""} for v in request.votes
         ]
         ref = await self._book.begun(lease, request, {"votes": votes})
-        order, by = request.order, person(request.by.subject, request.by.name)
+        order = request.order
+        by = person(request.by.subject, request.by.name, tenants=order.tenants)
 
         async def still_allowed() -> datetime:
             """Everything once more, right before it is done."""

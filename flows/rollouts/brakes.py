@@ -102,7 +102,7 @@ class Brakes:
                 by = replace(by, rights_at=await still_allowed())
             reason = reason[:_REASON]
             record = await ledger.records.record(stack, rollout)
-            ref = await ledger.intent(by, action, object_of(stack, rollout), {"reason": reason})
+            ref = await ledger.intent(by, action, object_of(stack, rollout), {**record.concerned(by), "reason": reason})
             try:
                 result = await acts[action](held, site, record, by, reason)
             except OutsideError as error:

@@ -167,7 +167,7 @@ class Promoter:
             modified_by=fresh.snapshot.rollout.last_modified_by,
         )
         reason = {"past": sorted(past), "because": because} if past else {}
-        data = {**by.audit(), "attempt": number, **reason, **fresh.decision.audit()}
+        data = {**by.audit(), **record.concerned(by), "attempt": number, **reason, **fresh.decision.audit()}
         intent = Line("intent", by.subject, "promote", object, data)
         sending = record
 
@@ -232,7 +232,8 @@ class Promoter:
             )
         if by.person:
             object = object_of(site.stack, rollout, group_index)
-            await self._ledger.audit.note(by.subject, "refused:promote", object, decision.audit())
+            data = {**by.audit(), **fresh.record.concerned(by), **decision.audit()}
+            await self._ledger.audit.note(by.subject, "refused:promote", object, data)
         if isinstance(decision.intent, Promote):
             return PromotionResult(
                 PromotionOutcome.STALE,

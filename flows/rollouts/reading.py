@@ -15,11 +15,12 @@ from flows.rollouts.site import Site
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """`evidence` is that of the last started group. `read_from` is the monotonic time before the rollout itself was
-    read."""
+    """`record` is what it was decided with, `evidence` that of the last started group, `read_from` the monotonic time
+    before the rollout itself was read."""
 
     snapshot: Snapshot
     decision: Decision
+    record: RolloutRecord
     evidence: GroupEvidence | None
     read_from: float
 
@@ -40,4 +41,4 @@ async def read_and_decide(site: Site, ledger: Ledger, record: RolloutRecord, kin
     if snapshot is None:
         return None
     decision = decide(snapshot, site.policy, evidence, record, clock.now(), account=site.account, kind=kind)
-    return Fresh(snapshot, decision, evidence, read_from)
+    return Fresh(snapshot, decision, record, evidence, read_from)

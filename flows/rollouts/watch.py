@@ -18,7 +18,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from core.errors import OutsideError
-from core.ids import GroupId, RolloutId
+from core.ids import GroupId, RolloutId, Tenant
 from core.rollouts.actors import SCHEDULER, ActorKind
 from core.rollouts.cause import focus, following, started_index
 from core.rollouts.decide import Decision, Pause, Promote, SetHold, decide, observe
@@ -242,6 +242,7 @@ class RolloutWatch:
         evidence = reading.new.get(group.id) if group is not None else None
         new_here = record.revision == 0
         record = replace(record, name=snapshot.rollout.name, stale=False, seen_before=_seen_before(reading))
+        record = replace(record, tenants=_tenants(reading, record))
         record = observe(snapshot, site.policy, evidence, record, now, account=site.account)
         by_policy = decide(snapshot, site.policy, evidence, record, now, account=site.account)
         if isinstance(by_policy.intent, SetHold):
@@ -251,7 +252,8 @@ class RolloutWatch:
         over = record.open_attempt is None and _over(snapshot, view.mood, site.policy.follow_ended_s, now)
         if by_policy.told != record.told:
             action = "rollout_seen" if new_here else "decided"
-            await ledger.audit.note("bot", action, object_of(site.stack, snapshot.rollout.id), by_policy.audit())
+            said = {**record.concerned(), **by_policy.audit()}
+            await ledger.audit.note("bot", action, object_of(site.stack, snapshot.rollout.id), said)
             DECISIONS.labels(site.stack, by_policy.verdict.value).inc()
             log.info("rollout_decided", stack=site.stack, rollout=snapshot.rollout.id, told=by_policy.told)
         record = replace(record, told=by_policy.told, progress=view, ended_at=now if over else None)
@@ -271,7 +273,9 @@ class RolloutWatch:
             if record.open_attempt is not None:
                 return
             gone = with_view(replace(record, ended_at=self._ledger.clock.now()), Mood.GONE, "")
-            await self._ledger.audit.note("bot", "rollout_gone", object_of(self._site.stack, rollout))
+            await self._ledger.audit.note(
+                "bot", "rollout_gone", object_of(self._site.stack, rollout), record.concerned()
+            )
             await self._ledger.write(held, self._site, gone)
 
     async def _went_away(self, error: OutsideError) -> None:
@@ -306,6 +310,11 @@ def _seen_before(reading: _Reading) -> tuple[GroupId, int] | None:
     nexts = following(reading.snapshot)
     evidence = reading.new.get(nexts.id) if nexts is not None else None
     return None if evidence is None else (evidence.group, seen_before(evidence))
+
+
+def _tenants(reading: _Reading, record: RolloutRecord) -> tuple[Tenant, ...]:
+    seen = (device.tenant for evidence in reading.new.values() for device in evidence.devices.values())
+    return tuple(sorted({*record.tenants, *(Tenant(tenant) for tenant in seen if tenant is not None)}))
 
 
 def _worth_reading(snapshot: Snapshot) -> Sequence[GroupFacts]:
