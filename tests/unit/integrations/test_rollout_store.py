@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from core.ids import DeviceName, GroupId, RolloutId, Subject
+from core.ids import DeviceName, GroupId, RolloutId, Subject, Tenant
 from core.rollouts.actors import SCHEDULER, person
 from core.rollouts.records import (
     ATTEMPTS_KEPT,
