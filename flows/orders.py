@@ -110,7 +110,8 @@ class RolloutOrders:
         try:
             who = await allowed()
         except SecondPerson as second:
-            raise NeedsAnother(order, second.text, peer=second.peer) from second
+            raise NeedsAnother(await self._acts.settled(order), second.text, peer=second.peer) from second
+        order = await self._acts.settled(order)
         actor = person(who.subject, who.username, who.read_at, order.tenants)
         self._by_policy(order, who)
         if who.remembered:

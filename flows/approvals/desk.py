@@ -70,6 +70,7 @@ class Approvals:
         reason = _reason(reason, MIN_REASON)
         order = await self.acts.ordered(value)
         who = await self.gate.requester(user, order.action, order.tenants, order.object)
+        order = await self.acts.settled(order)
         evidence = await self.acts.evidence(order)
         async with self.book.asking() as lease:
             live = await self.book.live()
@@ -173,6 +174,7 @@ class Approvals:
         reason = _reason(reason, MIN_GLASS_REASON)
         order = await self.acts.ordered(value)
         who = await self._glass(user, order)
+        order = await self.acts.settled(order)
         purpose = {"do": Kind.BREAK_GLASS.value, "order": self.acts.value(order), "reason": reason}
         return await self.fresh.begin(user, who.subject, f"Break glass: {order.title}", purpose)
 

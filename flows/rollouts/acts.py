@@ -47,13 +47,13 @@ NEEDS: Mapping[Verb, Action] = {
 """Lifting a hold lets the scheduler promote, so it needs what promoting needs."""
 
 _TITLES: Mapping[Verb, str] = {
-    Verb.PROMOTE: "Promote group {group} of {name} on {stack}",
-    Verb.RESUME: "Resume {name} on {stack}, which may start group {group}",
+    Verb.PROMOTE: "Promote {group} of {name} on {stack}",
+    Verb.RESUME: "Resume {name} on {stack}, which may start {group}",
     Verb.PAUSE: "Pause {name} on {stack}",
     Verb.HOLD: "Hold {name} on {stack}",
     Verb.UNHOLD: "Lift the hold of {name} on {stack}",
     Verb.STOP: "Stop {name} on {stack} for good",
-    Verb.CONTINUE: "Start group {group} of {name} on {stack} past its failed gates",
+    Verb.CONTINUE: "Start {group} of {name} on {stack} past its failed gates",
 }
 _GROUP_VERBS = (Verb.PROMOTE, Verb.RESUME, Verb.CONTINUE)
 
@@ -71,23 +71,31 @@ class RolloutActs:
         self._brakes = brakes
 
     async def order(self, verb: Verb, stack_name: str, rollout: RolloutId, group: int | None) -> Order:
-        """The order as it stands now. `group` is the one that the person was shown, None for the next one. Raises
-        NotFound, Refused or OutsideError; but a hold is the bot's own, and needs no hawkBit."""
+        """The order as it stands now. `group` is the one that the person was shown; None for the next one, which
+        `settled` names. Raises NotFound or OutsideError; but a hold is the bot's own, and needs no hawkBit."""
         stack = self._world.stack(stack_name)
         tenants, name = await self._whose(stack, rollout, verb)
-        if verb in _GROUP_VERBS and group is None:
-            group = await self._next_group(stack, rollout)
-        said = {"group": f"{group}", "name": plain(name, 80), "stack": plain(stack.name, 40)}
+        which = "the next group" if group is None else f"group {group}"
+        said = {"group": which, "name": plain(name, 80), "stack": plain(stack.name, 40)}
         params = {"verb": verb.value, "stack": stack.name, "rollout": f"{rollout}"}
         return Order(
             action=NEEDS[verb],
             object=object_of(stack.name, rollout),
             title=_TITLES[verb].format(**said),
-            params={**params, "group": f"{group}"} if verb in _GROUP_VERBS else params,
+            params={**params, "group": f"{group}"} if verb in _GROUP_VERBS and group is not None else params,
             stack=stack.name,
             tenants=tenants,
             channel=stack.channel,
         )
+
+    async def settled(self, order: Order) -> Order:
+        """The order with its group, where it is about the next one: read only once the right is known, since it tells
+        how far the rollout is. Raises Refused where none is left, NotFound or OutsideError."""
+        verb, rollout = Verb(order.params["verb"]), RolloutId(int(order.params["rollout"]))
+        if verb not in _GROUP_VERBS or "group" in order.params:
+            return order
+        group = await self._next_group(self._world.stack(order.stack), rollout)
+        return await self.order(verb, order.stack, rollout, group)
 
     async def ordered(self, value: str) -> Order:
         """The order of a button's value, "<verb>:<stack>/<rollout>[/<group>]". Raises Refused, and as `order`."""
