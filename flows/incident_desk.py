@@ -38,9 +38,9 @@ class IncidentDesk:
             if member.device == device
         ]
 
-    async def device_of(self, id: IncidentId) -> DeviceName:
-        """The one device that a run started from this incident is for. Raises NotFound or Refused."""
-        incident = await self._as_shown(id)
+    async def device_of(self, id: IncidentId, user: SlackUser) -> DeviceName:
+        """The one device that a run started from this incident is for. Raises Denied, NotFound or Refused."""
+        incident = await self._seen(id, user)
         if incident.grouped:
             raise Refused(
                 f"This incident is about {_devices(incident)}. Nothing was done; name one: /cdm run <runbook> <device>."
@@ -49,38 +49,48 @@ class IncidentDesk:
             raise NotFound("This alarm names no device, so nothing can be run on one.")
         return incident.newest.device
 
-    async def devices_of(self, id: IncidentId) -> tuple[Tenant, frozenset[DeviceName]]:
-        """Whose incident it is, and the devices it is about. Raises NotFound or Refused."""
-        incident = await self._as_shown(id)
+    async def devices_of(self, id: IncidentId, user: SlackUser) -> tuple[Tenant, frozenset[DeviceName]]:
+        """Whose incident it is, and the devices it is about. Raises Denied, NotFound or Refused."""
+        incident = await self._seen(id, user)
         return incident.tenant, frozenset(m.device for m in incident.members.values() if m.device is not None)
 
     async def acknowledge(self, id: IncidentId, user: SlackUser) -> str:
-        allowed = await self._allowed(id, user, Action.ACKNOWLEDGE)
-        return _in_words("acknowledged", await self._acts.acknowledge(id, await allowed(), allowed))
+        by, again = await self._allowed(id, user, Action.ACKNOWLEDGE)
+        return _in_words("acknowledged", await self._acts.acknowledge(id, by, again))
 
     async def clear(self, id: IncidentId, user: SlackUser) -> str:
-        allowed = await self._allowed(id, user, Action.CLEAR)
-        return _in_words("cleared", await self._acts.clear(id, await allowed(), allowed))
+        by, again = await self._allowed(id, user, Action.CLEAR)
+        return _in_words("cleared", await self._acts.clear(id, by, again))
 
-    async def _allowed(self, id: IncidentId, user: SlackUser, action: Action) -> Callable[[], Awaitable[Person]]:
-        """Asks for the right, at the click and again at execution."""
-        incident = await self._as_shown(id)
+    async def _seen(self, id: IncidentId, user: SlackUser) -> Incident:
+        """The incident, for somebody who may see it: a button's value can name any."""
+        incident = await self._acts.incident(id)
+        await self._gate.require(user, Action.VIEW, frozenset({incident.tenant}), f"incident:{id}")
+        return _as_shown(incident, id)
+
+    async def _allowed(
+        self, id: IncidentId, user: SlackUser, action: Action
+    ) -> tuple[Person, Callable[[], Awaitable[Person]]]:
+        """Who may at the click, before anything of the incident is told; and what asks it again at execution."""
+        incident = await self._acts.incident(id)
 
         async def allowed() -> Person:
             return await self._gate.require(user, action, frozenset({incident.tenant}), f"incident:{id}")
 
-        return allowed
+        by = await allowed()
+        _as_shown(incident, id)
+        return by, allowed
 
-    async def _as_shown(self, id: IncidentId) -> Incident:
-        """The incident whose message was pressed. Raises NotFound; or Refused where it has meanwhile become part of a
-        larger one, so that nothing is done to devices the person was not shown."""
-        incident = await self._acts.incident(id)
-        if incident.id != id:
-            raise Refused(
-                f"This alarm has become part of incident {incident.id}, about {_devices(incident)}. Nothing was done; "
-                "use that incident's message."
-            )
-        return incident
+
+def _as_shown(incident: Incident, id: IncidentId) -> Incident:
+    """The incident whose message was pressed. Raises Refused where it has meanwhile become part of a larger one, so
+    that nothing is done to devices the person was not shown."""
+    if incident.id != id:
+        raise Refused(
+            f"This alarm has become part of incident {incident.id}, about {_devices(incident)}. Nothing was done; "
+            "use that incident's message."
+        )
+    return incident
 
 
 def _devices(incident: Incident) -> str:

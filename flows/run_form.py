@@ -36,16 +36,16 @@ class RunOffers:
         if incident is None:
             able = await self._gate.where(user, actions)
             return Offer(bool(able[Action.RUN_READ_ONE]), bool(able[Action.RUN_CHANGE_ONE]))
-        tenant, devices = await self._incidents.devices_of(incident)
+        tenant, devices = await self._incidents.devices_of(incident, user)
         able = await self._gate.where(user, actions, frozenset({tenant}))
         if not devices:
             raise NotFound("This alarm names no device, so nothing can be run on one.")
         only = next(iter(devices)) if len(devices) == 1 else None
         return Offer(bool(able[Action.RUN_READ_ONE]), bool(able[Action.RUN_CHANGE_ONE]), only, len(devices))
 
-    async def check(self, incident: IncidentId, device: DeviceName) -> None:
-        """Is the incident about this device (still)? Its thread takes no results of others. Raises Refused."""
-        _, devices = await self._incidents.devices_of(incident)
+    async def check(self, user: SlackUser, incident: IncidentId, device: DeviceName) -> None:
+        """Is the incident about this device? Its thread takes no results of others. Raises Denied or Refused."""
+        _, devices = await self._incidents.devices_of(incident, user)
         if device not in devices:
             raise Refused(
                 f"This incident is not about {plain(device, 80)}, so nothing was run. For another device type "

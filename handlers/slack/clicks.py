@@ -70,7 +70,7 @@ class Clicks:
 
     async def _run(self, click: Click) -> None:
         incident = IncidentId(click.value)
-        device = await self._incidents.device_of(incident)
+        device = await self._incidents.device_of(incident, click.user)
         await self._runs.run(
             RunRequest(
                 id=click.id,

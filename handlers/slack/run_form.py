@@ -69,7 +69,7 @@ class FormDesk:
         Raises Denied or OutsideError."""
         device = DeviceName(request.device)
         if request.incident:
-            await self._offers.check(IncidentId(request.incident), device)
+            await self._offers.check(request.user, IncidentId(request.incident), device)
         channel = await self._runs.run(
             RunRequest(
                 id=request.id,
