@@ -215,7 +215,9 @@ def agree(
 
 
 def refresh(request: Request, evidence: Evidence) -> Request:
-    """The request as things are now: who agreed to something else has not agreed to this."""
+    """The request as things are now: who agreed to something else has not agreed to this. What is over stays so."""
+    if request.phase.over:
+        return request
     news = changed(request.evidence, evidence)
     return replace(
         request, evidence=evidence, votes=(), phase=Phase.OPEN, changes=(*request.changes, *news)[-CHANGES_KEPT:]
@@ -267,4 +269,7 @@ def is_due_for_reminder(request: Request, now: datetime) -> bool:
 
 
 def _ended(request: Request, phase: Phase, now: datetime, by: Party | None, said: str) -> Request:
+    """Once: what is over stays as it ended."""
+    if request.phase.over:
+        return request
     return replace(request, phase=phase, ended_at=now, ended_by=by, said=said[: 4 * REASON_LIMIT])
