@@ -68,7 +68,9 @@ class Rule:
 @dataclass(frozen=True, slots=True)
 class Order:
     """What is to be done. `object` is the audit's name of the thing, `params` what else carrying it out needs.
-    `title` (plain text with foreign names in it) says it in a line: "Stop rollout-1.1.0 on eu1"."""
+    `title` (plain text with foreign names in it) says it in a line: "Stop rollout-1.1.0 on eu1". `devices`: how many it
+    starts, or a stop leaves without the release, as things were when it was ordered; None where it is not about those.
+    """
 
     action: Action
     object: str
@@ -77,6 +79,7 @@ class Order:
     stack: Stack
     tenants: frozenset[Tenant]
     channel: Channel
+    devices: int | None = None
 
     @property
     def key(self) -> str:

@@ -60,6 +60,8 @@ class Notice(StrEnum):
     MERGED = "merged"
     BROKEN_GLASS = "broken glass"
     REMINDER = "reminder"
+    SECOND_PERSON = "second person"
+    LOGIN = "login"
     NOT_UNDERSTOOD = "not understood"
 
 
@@ -157,6 +159,8 @@ NOTICES: Mapping[Notice, Look] = {
     Notice.MERGED: Look("🔗", Colour.GREY, "MERGED"),
     Notice.BROKEN_GLASS: Look("🚨", Colour.RED, "BREAK GLASS"),
     Notice.REMINDER: Look("🟡", Colour.YELLOW, "STILL WAITS"),
+    Notice.SECOND_PERSON: Look("⛔", Colour.RED, "NOT ALONE"),
+    Notice.LOGIN: Look("🟡", Colour.YELLOW, "CONFIRM that it is you"),
     Notice.NOT_UNDERSTOOD: Look("⚠️", Colour.YELLOW, "NOT UNDERSTOOD"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 
 from core.access import Action
@@ -89,13 +90,22 @@ class RolloutActs:
         )
 
     async def settled(self, order: Order) -> Order:
-        """The order with its group, where it is about the next one: read only once the right is known, since it tells
-        how far the rollout is. Raises Refused where none is left, NotFound or OutsideError."""
+        """The order with its group, where it is about the next one, and how many devices it concerns: read only once the
+        right is known, since it tells how far the rollout is. Raises Refused where none is left, NotFound or
+        OutsideError."""
         verb, rollout = Verb(order.params["verb"]), RolloutId(int(order.params["rollout"]))
-        if verb not in _GROUP_VERBS or "group" in order.params:
+        if verb not in (*_GROUP_VERBS, Verb.STOP):
             return order
-        group = await self._next_group(self._world.stack(order.stack), rollout)
-        return await self.order(verb, order.stack, rollout, group)
+        groups = await self._world.stack(order.stack).rollouts.groups(rollout)
+        if verb is Verb.STOP:
+            return replace(order, devices=sum(one.total for one in groups if not one.status.started))
+        if "group" not in order.params:
+            index = 1 + max((n for n, one in enumerate(groups, 1) if one.status.started), default=0)
+            if index > len(groups):
+                raise Refused("Every group of this rollout is started already. Nothing was done.")
+            order = await self.order(verb, order.stack, rollout, index)
+        index = int(order.params["group"])
+        return replace(order, devices=groups[index - 1].total if index <= len(groups) else None)
 
     async def ordered(self, value: str) -> Order:
         """The order of a button's value, "<verb>:<stack>/<rollout>[/<group>]". Raises Refused, and as `order`."""
@@ -181,13 +191,6 @@ class RolloutActs:
             if verb is Verb.HOLD and not isinstance(error, NotFound):
                 return frozenset(stack.tenants), f"rollout {rollout}"
             raise
-
-    async def _next_group(self, stack: StackWorld, rollout: RolloutId) -> int:
-        groups = await stack.rollouts.groups(rollout)
-        index = 1 + max((n for n, group in enumerate(groups, 1) if group.status.started), default=0)
-        if index > len(groups):
-            raise Refused("Every group of this rollout is started already. Nothing was done.")
-        return index
 
 
 def _names(agreed: Evidence | None) -> tuple[str, ...]:

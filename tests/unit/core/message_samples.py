@@ -23,6 +23,7 @@ from core.messages.rollout_list import RolloutLine, rollout_list_message
 from core.messages.run import RunState, RunView, run_message
 from core.rollouts.facts import DistributionSet, TargetFacts
 from core.rollouts.views import Bar, Mood, Progress
+from tests.unit.core.approval_samples import APPROVAL_SAMPLES
 
 NOW = datetime(2026, 11, 24, 10, 5, tzinfo=UTC)
 EU1, A = Stack("eu1"), Tenant("customer-a")
@@ -228,6 +229,7 @@ SAMPLES: Mapping[str, Message] = {
     "not-understood": not_understood(
         NotUnderstood("there is no command 'rollot status'", ("/cdm rollout status [name]",))
     ),
+    **APPROVAL_SAMPLES,
 }
 
 _DATE = re.compile(r"<!date\^(\d+)\^([^|]*)\|[^>]*>")

@@ -33,7 +33,7 @@ TABLES: Mapping[str, Mapping[Any, Look]] = {
     "device": DEVICES,
     "notice": NOTICES,
 }
-DANGEROUS = {"redeploy", "stop", "promote", "resume"}
+DANGEROUS = {"redeploy", "stop", "promote", "resume", "approve"}
 
 
 def elements(message: Message) -> Iterator[Mapping[str, Any]]:
@@ -142,6 +142,10 @@ def test_what_cannot_be_taken_back_is_asked_about_and_said_to_be_final() -> None
         ("run", ("DONE", "RAUC slots", "a-gw-007", "slot A")),
         ("device", ("OFFLINE", "a-gw-007", "1 active alarm")),
         ("unexpected", ("UNEXPECTED", "release-1.1.0", "eu1", "group 3")),
+        ("approval", ("APPROVAL WANTED", "Stop", "release-1.1.0", "eu1", "0 of 1 agreed", "475 devices")),
+        ("approval-done", ("DONE", "Stop", "release-1.1.0", "eu1", "1 of 1 agreed", "alice")),
+        ("approval-denied", ("DENIED", "Stop", "release-1.1.0", "eu1")),
+        ("glass-told", ("BREAK GLASS", "Stop", "release-1.1.0", "eu1", "alice alone")),
         ("away", ("AWAY", "ThingsBoard", "customer-a", "eu1", "10:00")),
         ("keycloak-away", ("AWAY", "Keycloak", "cdm", "who may do what", "10:00")),
         ("keycloak-back", ("BACK", "Keycloak", "cdm", "09:53", "10:05")),
