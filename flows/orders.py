@@ -47,7 +47,7 @@ class RolloutOrders:
         for stack in self._world.stacks.values():
             try:
                 facts = await stack.rollouts.find(name)
-                if facts is not None and await self._world.tenants_of(stack, facts) & visible:
+                if facts is not None and await self._world.shows(stack, facts, visible):
                     return stack, facts
             except OutsideError as error:
                 failure = failure or error
@@ -66,7 +66,7 @@ class RolloutOrders:
         for stack in self._world.stacks.values():
             try:
                 for facts in await stack.rollouts.active():
-                    if await self._world.tenants_of(stack, facts) & visible:
+                    if await self._world.shows(stack, facts, visible):
                         found.append((stack, facts))
             except OutsideError as error:
                 missing.append(f"{stack.name}: {error.user_text}")

@@ -126,27 +126,35 @@ class World:
     async def tenants_of(self, stack: StackWorld, rollout: RolloutFacts) -> frozenset[Tenant]:
         """The tenants whose devices the rollout covers. A device nobody knows makes it every tenant of the stack: then
         the right is needed in all of them."""
+        spanned, surely = await self._spanned(stack, rollout)
+        return spanned if surely else frozenset(stack.tenants)
+
+    async def shows(self, stack: StackWorld, rollout: RolloutFacts, tenants: frozenset[Tenant]) -> bool:
+        """Whether people of these tenants may see that rollout: one with a device of theirs. As long as nobody can say
+        whose it is (hawkBit is still making it), those of every tenant of the stack alone."""
+        spanned, _ = await self._spanned(stack, rollout)
+        return bool(spanned & tenants) or stack.tenants.keys() <= tenants
+
+    async def _spanned(self, stack: StackWorld, rollout: RolloutFacts) -> tuple[frozenset[Tenant], bool]:
+        """The tenants with a device in it, and whether that is all of them: every device of it is known."""
         key = (stack.name, rollout.id, rollout.total, rollout.total_groups)
         if key in self._spans:
-            return self._spans[key]
-        everyone = frozenset(stack.tenants)
-        if len(everyone) == 1:
-            return everyone
+            return self._spans[key], True
+        if len(stack.tenants) == 1:
+            return frozenset(stack.tenants), True
         members: set[DeviceName] = set()
         for group in await stack.rollouts.groups(rollout.id):
             members |= await stack.rollouts.members(rollout.id, group.id)
-        if not members:
-            return everyone
         spanned, known = set(), set[DeviceName]()
         for tenant in stack.tenants.values():
             names = await self._names_of(stack, tenant)
             if names & members:
                 spanned.add(tenant.id)
                 known |= names
-        if members - known:
-            return everyone
+        if not members or members - known:
+            return frozenset(spanned), False
         self._spans[key] = frozenset(spanned)
-        return self._spans[key]
+        return self._spans[key], True
 
     async def _names_of(self, stack: StackWorld, tenant: TenantWorld) -> frozenset[DeviceName]:
         held = self._names.setdefault((stack.name, tenant.id), _Names())
