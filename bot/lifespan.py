@@ -161,6 +161,7 @@ def _ticker(settings: Settings, parts: Parts, clock: Clock) -> Ticker:
     ticker.every(settings.keycloak.poll_s, "keycloak", parts.keycloak.tick)
     ticker.every(10, "replica", parts.replicas.beat)
     ticker.every(2, "approvals", parts.carrying.tick)
+    ticker.every(3, "homes", parts.homes.tick)
     ticker.every(60, "audit_anchor", parts.anchors.tick)
     ticker.every(2, "refused_requests", parts.limit.tick)
     if parts.linking.device is not None:

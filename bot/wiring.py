@@ -41,6 +41,7 @@ from handlers.slack.clicks import Clicks
 from handlers.slack.commands import Commands
 from handlers.slack.desk import SlackDesk
 from handlers.slack.home import HomeDesk, HomeDoor
+from handlers.slack.home_watch import HomeWatch
 from handlers.slack.inbound import build_app as build_slack
 from handlers.slack.inbound import build_router as slack_router
 from handlers.slack.keep import Keeper
@@ -50,7 +51,9 @@ from handlers.slack.run_form import FormDesk
 from handlers.slack.views import FormDoor
 from handlers.slack.work import WorkLoop
 from handlers.webhooks.thingsboard import ThingsBoardWebhook
+from integrations.store.budgets import Buckets
 from integrations.store.connection import Store
+from integrations.store.homes import Homes
 from integrations.store.incidents import Incidents
 from integrations.store.intake import Intake
 from integrations.store.outbox import Outbox
@@ -79,6 +82,7 @@ class Parts:
     linking: LinkWays
     confirming: Confirming
     carrying: Carrying
+    homes: HomeWatch
     replicas: Replicas
     slack: AsyncApp
 
@@ -123,6 +127,17 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         audit=AuditDesk(gate=gate, audit=audit, links=deciding.links),
         links=settings.links,
     )
+    lookers = Homes(store)
+    homes = HomeDesk(
+        gate=gate,
+        incidents=desk,
+        orders=orders,
+        approvals=approvals,
+        catalog=catalog,
+        homes=lookers,
+        answers=answers,
+        clock=clock,
+    )
     work = WorkLoop(
         queue=queue,
         desk=SlackDesk(
@@ -131,7 +146,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
             clicks=Clicks(approvals=approval_desk, incidents=desk, runs=runs, forms=forms, linking=linking.device),
             forms=forms,
             approvals=approval_desk,
-            homes=HomeDesk(gate=gate, incidents=desk, orders=orders, views=views, answers=answers, clock=clock),
+            homes=homes,
             answers=answers,
         ),
         answers=answers,
@@ -197,6 +212,9 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         linking=linking,
         confirming=Confirming(approvals.fresh, approvals),
         carrying=approvals.carrying,
+        homes=HomeWatch(
+            desk=homes, book=approvals.book, homes=lookers, leases=leases, buckets=Buckets(store), clock=clock
+        ),
         replicas=Replicas(store, leases.holder),
         slack=build_slack(
             client=client,

@@ -9,14 +9,15 @@ An act that a person confirmed alone, by a fresh login, begins AGREED; so does o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from core.access import Action, Role
 from core.evidence import Evidence, changed
-from core.ids import ApprovalId, Channel, Stack, Subject, Tenant
+from core.ids import ApprovalId, Caller, Channel, Stack, Subject, Tenant
 
 REASON_LIMIT = 300
 CHANGES_KEPT = 6
@@ -269,6 +270,16 @@ def is_due_for_reminder(request: Request, now: datetime) -> bool:
     """Once, after a while; a broken glass is reminded of as well."""
     waits = request.phase is Phase.OPEN or (request.phase.over and request.under_review)
     return waits and not request.reminded and now >= request.at + timedelta(seconds=request.rule.remind_s)
+
+
+def digest_for(requests: Iterable[Request], tenants: frozenset[Tenant], caller: Caller) -> str:
+    """Equal as long as nothing moves in the requests that concern a person: those of their tenants, and their own."""
+    seen = [
+        f"{r.id} {r.phase} {[vote.by.subject for vote in r.votes]} {r.evidence.digest} {r.signed_by is not None}"
+        for r in requests
+        if r.order.tenants & tenants or r.by.caller == str(caller)
+    ]
+    return hashlib.sha256("\n".join(sorted(seen)).encode()).hexdigest()
 
 
 def _ended(request: Request, phase: Phase, now: datetime, by: Party | None, said: str) -> Request:

@@ -69,13 +69,15 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Who a person is now: by tenant the realm's names of their roles that count there, where they may do what, and
-    where they may approve what others ask for."""
+    """Who a person is now: by tenant the realm's names of their roles that count there, where they may do what alone,
+    where only with a second person, and where they may approve what others ask for. `platform`: as a platform admin."""
 
     authority: Authority
     roles: Mapping[Tenant, Sequence[str]]
     able: Mapping[Action, frozenset[Tenant]]
+    asks: Mapping[Action, frozenset[Tenant]]
     approves: Mapping[Action, frozenset[Tenant]]
+    platform: bool
 
 
 class Denied(Exception):
@@ -273,7 +275,14 @@ class Gate:
             if found
         }
         able = {action: self._where(action, authority) for action in Action}
-        return Profile(authority, roles, able, {action: self._approves(action, authority) for action in APPROVABLE})
+        return Profile(
+            authority,
+            roles,
+            able,
+            asks={action: self._where(action, authority, Verdict.NEEDS_SECOND_PERSON) for action in APPROVABLE},
+            approves={action: self._approves(action, authority) for action in APPROVABLE},
+            platform=any(Role.PLATFORM_ADMIN in found for found in held.values()),
+        )
 
     def member_of(self, authority: Authority) -> frozenset[Tenant]:
         """The tenants the person belongs to, in whatever role."""
@@ -324,11 +333,9 @@ class Gate:
             raise await self._denied(user, action, object, "not_linked", text, noted=noted)
         return link.subject
 
-    def _where(self, action: Action, authority: Authority) -> frozenset[Tenant]:
+    def _where(self, action: Action, authority: Authority, verdict: Verdict = Verdict.ALLOW) -> frozenset[Tenant]:
         return frozenset(
-            t
-            for t in self.tenants
-            if decide_access(action, frozenset({t}), authority, self._rules).verdict is Verdict.ALLOW
+            t for t in self.tenants if decide_access(action, frozenset({t}), authority, self._rules).verdict is verdict
         )
 
     def _approves(self, action: Action, authority: Authority) -> frozenset[Tenant]:

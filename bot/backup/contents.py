@@ -34,6 +34,8 @@ LEFT_OUT: Mapping[str, str] = {
     "link grants, due": "they only say when to ask",
     "yes": "a yes of then must not open anything now",
     "outbox, private": "answers to people who are waiting no more",
+    "homes": "who looked at their Home tab then does so no more",
+    "homes, resting": "so does this",
     "budgets": "what Slack allowed at that minute",
 }
 """The families that no backup holds, and why. Every family is in one of the two (a test sees to it)."""

@@ -184,6 +184,8 @@ OF_FAMILIES: Mapping[str, PerTenant | Stays] = {
     "work": PerTenant("by what the request names", _names_it),
     "work, failed": PerTenant("by what the request names", _names_it),
     "yes": PerTenant("by its name among a person's tenants", _yes_to_it_alone, _yes_without_it),
+    "homes": PerTenant("by its name among the tenants a person was shown", _names_it),
+    "homes, resting": Stays("that a person's tab has just changed, for half a minute"),
     "outbox, private": PerTenant("by what the answer names", _names_it),
     "outbox, rows": PerTenant("by the message's key", _a_message_shown),
     "outbox, files": PerTenant("by the message's key", _a_message),

@@ -28,9 +28,7 @@ def approval_message(request: Request) -> Message:
     if not request.phase.over:
         blocks.append(section(evidence_text(request)))
     if request.changes:
-        again = ", so who agreed before has to look again" if request.phase is Phase.OPEN else ""
-        news = "\n".join(f"• {literal(one, 200)}" for one in request.changes)
-        blocks.append(section(f"*Changed since it was asked*{again}\n{news}"))
+        blocks.append(section(changes_text(request)))
     blocks.append(context(*_notes(request)))
     if buttons := [button for button, _ in decisions(request)]:
         blocks.append(actions(*buttons))
@@ -118,6 +116,14 @@ def evidence_text(request: Request) -> str:
     return "\n".join(["*On this evidence*", *lines, *([", ".join(none)] if none else [])])
 
 
+def changes_text(request: Request) -> str:
+    """What is different since it was asked. "" where nothing is."""
+    if not request.changes:
+        return ""
+    again = ", so who agreed before has to look again" if request.phase is Phase.OPEN else ""
+    return "\n".join([f"*Changed since it was asked*{again}", *(f"• {literal(one, 200)}" for one in request.changes)])
+
+
 def decisions(request: Request) -> Sequence[tuple[Button, bool]]:
     """The buttons, and of each whether it is for whoever asked; the others are for those who may decide."""
     if request.phase is Phase.OPEN:
@@ -137,7 +143,7 @@ def decisions(request: Request) -> Sequence[tuple[Button, bool]]:
 def _question(request: Request) -> Confirm:
     order, left = request.order, request.rule.quorum - len(request.votes) - 1
     when = f"It is done once {left} more agreed." if left else "It is done at once."
-    number = "" if order.devices is None else f", for {count(order.devices, 'device')}"
+    number = "" if not order.devices else f", for {count(order.devices, 'device')}"
     return Confirm(f"Approve{number}?", f"{plain(order.title, 90)}. {when} {_final(order)}", "Approve")
 
 
@@ -146,13 +152,15 @@ def _final(order: Order) -> str:
     if order.devices is None:
         return "What devices have begun cannot be taken back."
     number = count(order.devices, "device")
+    if order.action is Action.STOP and not order.devices:
+        return "It cannot be resumed. Every group has started: devices under way are asked to cancel, and may install."
     if order.action is Action.STOP:
         return f"It cannot be resumed: {number} not started yet will get nothing."
     return f"It starts {number}; one that has begun to install cannot be called back."
 
 
 def _scope(order: Order) -> list[str]:
-    if order.devices is None:
+    if not order.devices:
         return []
     return [f"{count(order.devices, 'device')}{' not started' if order.action is Action.STOP else ''}"]
 

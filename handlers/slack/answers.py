@@ -8,7 +8,7 @@ from core.errors import OutsideError
 from core.ids import Channel, SlackUser
 from core.messages.blocks import Message
 from core.messages.home import home_notice
-from core.messages.views import notice_form
+from core.messages.views import View, notice_form
 from core.ports import Clock, ViewRef, Views
 from handlers.slack.requests import HomeOpened, Request
 from integrations.store.outbox import Outbox
@@ -41,9 +41,13 @@ class Answers:
             await self.in_home(request.user, message)
 
     async def in_home(self, user: SlackUser, message: Message) -> None:
+        """Words in the place of everything else there."""
+        await self.publish(user, home_notice(message, self._clock.now()))
+
+    async def publish(self, user: SlackUser, view: View) -> None:
         """Best effort: the next look at the tab reads everything anew."""
         try:
-            await self._views.publish_home(user.user, home_notice(message, self._clock.now()), timeout_s=VIEW_S)
+            await self._views.publish_home(user.user, view, timeout_s=VIEW_S)
         except OutsideError as error:
             log.warning("home_not_shown", user=str(user), reason=error.reason)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.messages.blocks import Message
-from flows.gate import Gate
+from core.errors import OutsideError
+from core.messages.blocks import Message, compose
+from core.messages.text import literal
+from flows.gate import Denied, Gate
 from handlers.slack.answers import Answers
-from handlers.slack.approvals import ApprovalDesk
+from handlers.slack.approvals import DECISIONS, ApprovalDesk
 from handlers.slack.clicks import Clicks
 from handlers.slack.commands import Commands
 from handlers.slack.home import HomeDesk
@@ -38,8 +40,20 @@ class SlackDesk:
     async def handle(self, request: Request) -> None:
         """Carry it out and answer. Raises Denied or OutsideError."""
         await self._gate.admit(request.user, _asked(request), noted=not isinstance(request, HomeOpened))
+        if _decided_at_home(request):
+            await self._homes.show(request.user, await self._decided(request))
+            return
         for answer in await self._answered(request):
             await self._answers.tell(request, answer)
+
+    async def _decided(self, request: Request) -> Message:
+        """What became of it, also where it was nothing: the tab shows it above everything else."""
+        try:
+            return (await self._answered(request))[-1]
+        except Denied as denied:
+            return compose(f"⛔ {denied.text}")
+        except OutsideError as error:
+            return compose(f"⚠️ {literal(error.user_text, 2000)}")
 
     async def _answered(self, request: Request) -> Sequence[Message]:
         match request:
@@ -52,8 +66,14 @@ class SlackDesk:
             case Reasoned():
                 return [await self._approvals.reasoned(request)]
             case HomeOpened():
-                await self._homes.show(request)
+                await self._homes.show(request.user)
                 return ()
+
+
+def _decided_at_home(request: Request) -> bool:
+    """A decision about a request, pressed in the Home tab: what became of it is shown there, above what is left."""
+    decides = isinstance(request, Reasoned) or (isinstance(request, Click) and request.action in DECISIONS)
+    return decides and not request.channel
 
 
 def _asked(request: Request) -> str:

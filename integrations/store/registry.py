@@ -6,6 +6,7 @@ from integrations.store import (
     approvals,
     audit,
     budgets,
+    homes,
     incidents,
     intake,
     link_grants,
@@ -29,6 +30,7 @@ STORE_FAMILIES: tuple[Family, ...] = (
     *rollouts.FAMILIES,
     *outbox.FAMILIES,
     *budgets.FAMILIES,
+    *homes.FAMILIES,
     *replicas.FAMILIES,
 )
 """Flows keep a few keys of their own; `bot.store_survey.ALL_FAMILIES` has those too."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
@@ -10,11 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.access import Action
 from core.alarms.facts import Severity
-from core.ids import AlarmId, DeviceName, IncidentId, RolloutId, Stack, Tenant
+from core.approvals import Kind as AskKind
+from core.approvals import Order, Party, Phase, Request, Rule, ask
+from core.evidence import Evidence
+from core.ids import AlarmId, ApprovalId, Channel, DeviceName, IncidentId, RolloutId, Stack, Subject, Tenant
 from core.incidents import Incident, Member
 from core.messages.blocks import compose, section
 from core.messages.home import HomeView, RolloutShown, home, home_notice
+from core.messages.rights import Rights
 from core.messages.text import literal
 from core.messages.views import (
     METADATA_LIMIT,
@@ -79,7 +85,7 @@ FORM = st.builds(
 def fits(view: dict[str, Any]) -> bool:
     problems = problems_of_view(view, view["type"], Limits())
     assert problems == []
-    live = [block for block in view["blocks"] if block["type"] != "input"]  # in an input nothing is live
+    live = [block for block in view["blocks"] if block["type"] not in ("input", "actions")]  # nothing is live in those
     assert PING.findall(json.dumps(live, ensure_ascii=False)) == []
     return True
 
@@ -103,27 +109,44 @@ def test_words_in_the_form_s_or_the_tab_s_place_fit(text: str) -> None:
 @settings(deadline=None)
 @given(TEXT, st.integers(0, 40), st.integers(0, 40), st.lists(TEXT, max_size=20))
 def test_a_home_tab_fits_whatever_stands_in_it(text: str, incidents: int, rollouts: int, missing: list[str]) -> None:
+    tenants = [Tenant(f"{n}{text}") for n in range(30)]
+    request, done = _request(text, AskKind.REQUEST, Phase.OPEN), _request(text, AskKind.BREAK_GLASS, Phase.DONE)
     view = home(
         HomeView(
             username=text,
             email=text,
-            roles={Tenant(f"{n}{text}"): [text, text] for n in range(30)},
+            roles={tenant: [f"{tenant}"] for tenant in tenants},
+            rights=dict.fromkeys(tenants, Rights(*(frozenset(Action),) * 3)),
+            waiting=[request] * rollouts,
+            mine=[request] * rollouts,
+            reviews=[done] * rollouts,
             incidents=[_incident(n, text) for n in range(incidents)],
             rollouts=[RolloutShown(_rollout(n, text), None) for n in range(rollouts)],
             missing=missing,
-            may_run=True,
+            runbooks=[(f"{n}{text}", text, True) for n in range(30)],
             read_at=NOW,
-        )
+        ),
+        compose(literal(text, 2_000), section(literal(text, 2_000))),
     )
     assert fits(view)
     said = json.dumps(view)
     assert (f"and {incidents - 10} more: `/cdm alarms`" in said) == (incidents > 10)
     assert (f"and {rollouts - 10} more: `/cdm rollout list`" in said) == (rollouts > 10)
+    assert "more parts do not fit" not in said
+    assert said.count('"approve"') == min(rollouts, 8)
+    assert said.count('"withdraw"') == said.count('"sign-review"') == min(rollouts, 5)
 
 
 def test_what_a_form_must_remember_is_never_cut() -> None:
     with pytest.raises(ValueError, match="private_metadata"):
         modal("x", [section("x")], callback_id="x", metadata={"a": "x" * METADATA_LIMIT})
+
+
+def _request(text: str, kind: AskKind, phase: Phase) -> Request:
+    order = Order(Action.STOP, "rollout:eu1/1", text, {}, Stack("eu1"), frozenset({Tenant(text)}), Channel("C1"), 5)
+    facts = Evidence({f"{n}{text}": (text, f"{text} and more") for n in range(7)})
+    asked = ask(ApprovalId("k7m2p9"), order, Party(Subject("s"), text, "T1/U1"), text, facts, Rule(), NOW)
+    return replace(asked, kind=kind, phase=phase, said=text)
 
 
 def _incident(number: int, text: str) -> Incident:

@@ -50,6 +50,7 @@ from integrations.store.approvals import ApprovalStore
 from integrations.store.audit import AuditLog
 from integrations.store.connection import Store, connect
 from integrations.store.embedded import EmbeddedStore
+from integrations.store.homes import Homes, Shown
 from integrations.store.incidents import AlarmKey, Held, Incidents, Source
 from integrations.store.leases import Command, Leases
 from integrations.store.outbox import Outbox, Priority, Wanted
@@ -166,6 +167,7 @@ async def seed(store: Store, clock: ManualClock, of: Things, keys: Keyring, *, c
     tenants = frozenset({of.tenant})
     user = SlackUser("T0", f"U0{of.letter.upper()}")
     await RememberedYes(store, clock).put(user, Yes(Subject("s"), "somebody", tenants, tenants, clock.now()))
+    await Homes(store).show(user, Shown(tenants, "digest"))
     data = {"tenant": of.tenant}
     await AuditLog(store, clock, keys).note("bot", "run:rauc-status", f"device:{EU1}/{of.device}", data)
 

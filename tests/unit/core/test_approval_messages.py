@@ -52,9 +52,10 @@ def question(request: Request) -> str:
         (HALF, ("for 125 devices", "done at once", "starts 125 devices", "cannot be called back")),
         (CHANGED, ("for 125 devices", "once 1 more agreed")),
         (asked(replace(CONTINUE, devices=1)), ("for 1 device?", "It starts 1 device;")),
+        (asked(replace(STOP, devices=0)), ("Approve?", "cannot be resumed", "Every group has started", "may install")),
         (asked(replace(STOP, devices=None)), ("Approve?", "What devices have begun cannot be taken back")),
     ],
-    ids=["stop", "the last to agree", "one more after it", "one device", "not about devices"],
+    ids=["stop", "the last to agree", "one more after it", "one device", "nothing left to start", "not about devices"],
 )
 def test_the_question_before_approving_says_when_it_is_done_to_how_many_and_that_it_is_final(
     request_: Request, words: tuple[str, ...]
