@@ -21,6 +21,8 @@ _NAMES = (
 _VALUE = r"(?:\[redacted\]|\"(?:[^\"\\\n]|\\.)*\"?|'(?:[^'\\\n]|\\.)*'?|\S+)"
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
+    # WireGuard: 32 bytes in base64, first since a key may hold "psk" and end like a name that is given a value
+    (re.compile(r"(?<![\w+/=])[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=(?![\w+/=])"), REDACTED),
     # Authorization: Basic …, Cookie: …: whatever follows on the line
     (
         re.compile(
@@ -47,8 +49,6 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<![\w-])eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?"), REDACTED),
     (re.compile(r"(?<![\w-])(?:xox[a-z]|xapp)-[\w-]{8,}"), REDACTED),
     (re.compile(r"(?<!\w)(?:gh[a-z]_\w{20,}|github_pat_\w{20,}|(?:AKIA|ASIA)[0-9A-Z]{16})"), REDACTED),
-    # WireGuard: 32 bytes in base64
-    (re.compile(r"(?<![\w+/=])[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=(?![\w+/=])"), REDACTED),
 )
 
 _NESTED_REPEAT = re.compile(r"[*+}]\)[*+{]")

@@ -90,8 +90,8 @@ class RolloutActs:
         )
 
     async def settled(self, order: Order) -> Order:
-        """The order with its group, where it is about the next one, and how many devices it concerns: read only once the
-        right is known, since it tells how far the rollout is. Raises Refused where none is left, NotFound or
+        """The order with its group, where it is about the next one, and how many devices it concerns: read only once
+        the right is known, since it tells how far the rollout is. Raises Refused where none is left, NotFound or
         OutsideError."""
         verb, rollout = Verb(order.params["verb"]), RolloutId(int(order.params["rollout"]))
         if verb not in (*_GROUP_VERBS, Verb.STOP):

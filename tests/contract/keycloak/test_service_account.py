@@ -76,14 +76,16 @@ async def test_a_wrong_secret_and_a_client_that_is_not_there_say_what_to_check(r
 
 
 @pytest.mark.parametrize("body", [{}, {"access_token": "no token"}, {"access_token": 5}, []])
-async def test_an_odd_answer_proves_nothing(standin: WireServer, body: object) -> None:
-    standin.faults.add("status", "/token", status=200, body=body)
+async def test_an_odd_answer_proves_nothing(broken: tuple[WireServer, Realm], body: object) -> None:
+    server, _ = broken
+    server.faults.add("status", "/token", status=200, body=body)
     with pytest.raises(OutsideError) as odd:
-        await proven(standin.url, CLIENT_ID, CLIENT_SECRET)
+        await proven(server.url, CLIENT_ID, CLIENT_SECRET)
     assert odd.value.reason == "odd_answer"
 
 
-async def test_without_keycloak_it_is_nobody(standin: WireServer) -> None:
-    standin.faults.add("lost_request")
+async def test_without_keycloak_it_is_nobody(broken: tuple[WireServer, Realm]) -> None:
+    server, _ = broken
+    server.faults.add("lost_request")
     with pytest.raises(OutsideError, match="was not reached when logging the service account in"):
-        await proven(standin.url, CLIENT_ID, CLIENT_SECRET)
+        await proven(server.url, CLIENT_ID, CLIENT_SECRET)
