@@ -137,7 +137,7 @@ CASES: tuple[Case, ...] = (
         "ask",
         Action.CONTINUE_FAILED,
         Way.ASK,
-        "asked already",
+        "It was asked before",
         pressed=("ask", "continue:eu1/{rollout}/2"),
         object="rollout:eu1/{rollout}",
         command="ask",

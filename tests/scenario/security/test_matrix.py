@@ -24,7 +24,7 @@ from tests.keycloak.server import RealKeycloak
 from tests.scenario.people import ONE_LOOP, Office, Person, office
 from tests.scenario.program import CHANNEL, STILL, WEBHOOK, bearer, incident_of, raised, until
 from tests.scenario.security.cases import ALL, CASES, UNREACHED, WITHOUT_TENANT, Case
-from tests.scenario.security.crowd import Ears, Hands, Realm, Somebody, listening, posted, read
+from tests.scenario.security.crowd import Ears, Hands, Realm, Somebody, listening, posted
 from tests.scenario.security.oracle import AWAY, HOME, ROLES, THIRD, End, Expected, Standing, Way, expected
 
 pytestmark = ONE_LOOP
@@ -235,11 +235,11 @@ async def _rollout(here: Office, boss: Person, name: str, devices: tuple[str, st
     """One that is stopped, about which one request was withdrawn and another is open."""
     rollout = await here.starts_rollout(name, "1.1.0", devices, fates=("silent",))
     await here.shows(ROLLOUTS, f"*{name}*", button="stop")
-    asked = read((await boss.types(f"ask stop {name} to be withdrawn")).shown)
-    request = re.search(r"\((\w+)\)", asked)
+    asked = (await boss.types(f"ask stop {name} to be withdrawn")).shown
+    request = re.search(r"waits for approval .*`(\w+)`", asked)
     assert request is not None, asked
     assert "WITHDRAWN" in (await boss.types(f"withdraw {request[1]}")).shown
-    assert "Asked" in (await boss.types(f"ask continue {name} to stay open")).shown
+    assert "waits for approval" in (await boss.types(f"ask continue {name} to stay open")).shown
     await here.world.by_hand.order(rollout, "stop")
 
     async def stopped() -> bool:

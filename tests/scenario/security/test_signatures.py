@@ -156,7 +156,7 @@ async def test_a_click_replayed_after_it_was_taken_back_does_not_act_again(cast:
 async def test_a_reason_replayed_after_its_request_was_withdrawn_asks_for_nothing(cast: Cast) -> None:
     slack = cast.office.slack
     refused = await cast.bob.presses(await cast.shows("stop"), "stop")
-    assert "Asked" in await gives_reason(cast.bob, refused, "ask", "it may brick slot B")
+    assert "waits for approval" in (await gives_reason(cast.bob, refused, "ask", "it may brick slot B")).shown
     sent = (await slack.deliveries())[-1]
     assert sent["payload"]["type"] == "view_submission"
     wanted = await cast.office.shows(ROLLOUTS, "APPROVAL WANTED", QUIET, button="withdraw")
@@ -176,7 +176,7 @@ async def test_anothers_private_message_pressed_acts_with_the_rights_of_who_pres
     bobs = await cast.bob.private()
     _shown_too(cast.office, offered.ts, cast.carol, cast.alice)
 
-    told = await gives_reason(cast.carol, offered, "ask", "I should like it to end")
+    told = (await gives_reason(cast.carol, offered, "ask", "I should like it to end")).shown
     assert "needs the role `cdm-admin` in customer-a" in told
     assert len(await cast.acts("approval:asked")) == asked
     carol = await cast.realm.user_id("carol")
@@ -184,7 +184,7 @@ async def test_anothers_private_message_pressed_acts_with_the_rights_of_who_pres
     assert await cast.bob.private() == bobs, "the refusal is private to who pressed it"
     assert all("cdm-admin" not in message.shown for message in await slack.messages(ROLLOUTS))
 
-    assert "Asked" in await gives_reason(cast.alice, offered, "ask", "I want it to end")
+    assert "waits for approval" in (await gives_reason(cast.alice, offered, "ask", "I want it to end")).shown
     assert await cast.acts("approval:asked") == [await cast.realm.user_id("bob")] * asked + [
         await cast.realm.user_id("alice")
     ]

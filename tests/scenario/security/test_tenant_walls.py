@@ -109,7 +109,7 @@ async def cast() -> AsyncIterator[Cast]:
             here.links({admin: "walter", bob: "bob"}),
         )
         await here.shows(ROLLOUTS, f"*{SECRET_ROLLOUT}*", button="stop")
-        assert "Asked" in (await bob.types(f"ask stop {SECRET_ROLLOUT} {REASON}")).shown
+        assert "waits for approval" in (await bob.types(f"ask stop {SECRET_ROLLOUT} {REASON}")).shown
         wanted = await here.shows(ROLLOUTS, "APPROVAL WANTED", button="approve")
         request, _, digest = str(wanted.button("approve").value).partition("/")
         names = {"rollout": f"{rollout}", "request": request, "digest": digest}
