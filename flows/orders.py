@@ -14,6 +14,7 @@ from core.messages.text import literal, plain
 from core.rollouts.actors import person
 from core.rollouts.facts import RolloutFacts
 from core.rollouts.records import RolloutRecord
+from core.rollouts.views import Progress, nameless
 from flows.gate import Denied, Gate, Person, SecondPerson
 from flows.rollouts.acts import RolloutActs, Verb
 from flows.world import StackWorld, World
@@ -88,6 +89,14 @@ class RolloutOrders:
 
     async def record(self, stack: Stack, rollout: RolloutId) -> RolloutRecord:
         return await self._records.record(stack, rollout)
+
+    async def progress(self, stack: StackWorld, facts: RolloutFacts, visible: frozenset[Tenant]) -> Progress | None:
+        """What the bot has judged of it, None where it does not follow it (yet). Names no device to somebody who may
+        not see every tenant that has devices in it. Raises OutsideError."""
+        view = (await self._records.record(stack.name, facts.id)).progress
+        if view is None or await self._world.tenants_of(stack, facts) <= visible:
+            return view
+        return nameless(view)
 
     async def order(
         self, user: Caller, verb: Verb, stack_name: str, rollout: RolloutId, group_index: int | None

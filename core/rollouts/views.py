@@ -3,7 +3,7 @@ is away."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -85,3 +85,9 @@ class Progress:
     stale_since: datetime | None = None
     pauses: bool = False
     can_continue: bool = False
+
+
+def nameless(view: Progress) -> Progress:
+    """The same without any device's name: for who may not see all the tenants whose devices are in it."""
+    bars = tuple(replace(one, refuted_names=(), unknown_names=(), excluded_names=()) for one in view.bars)
+    return replace(view, bars=bars)

@@ -208,9 +208,9 @@ class Commands:
             found, missing = await self._orders.under_way(visible)
         answers = []
         for stack, facts in found[:SHOWN_ROLLOUTS]:
-            record = await self._orders.record(stack.name, facts.id)
-            if record.progress is not None:
-                answers.append(rollout_message(record.progress))
+            progress = await self._orders.progress(stack, facts, visible)
+            if progress is not None:
+                answers.append(rollout_message(progress))
             else:
                 answers.append(_said(f"{literal(facts.name, 100)}: {facts.status.value}; not watched by the bot yet."))
         if missing:

@@ -15,7 +15,8 @@ from core.rollouts.actors import ActorKind
 from core.rollouts.facts import Counts, GroupStatus, RolloutStatus
 from core.rollouts.progress import progress
 from core.rollouts.records import Attempt, AttemptState, DeviceState, GroupEvidence, Hold, PauseIntent
-from core.rollouts.views import NAMED, Bar, Mood, Progress
+from core.rollouts.views import NAMED, Bar, Mood, Progress, nameless
+from tests.unit.core import message_samples
 from tests.unit.core.rollouts.cases import ADMIN, ANNA, BOT, Case, ago, claimed_devices, group, verified
 
 GOOD = Case()
@@ -234,3 +235,11 @@ def test_bars_are_full_only_where_all_are_verified(verified_count: int, claimed:
 
 def test_an_alarm_names_rollout_and_stack() -> None:
     assert rollout_alarm("eu1", "fw", "group 3 is running").text == "🚨 UNEXPECTED · *fw* on eu1: group 3 is running"
+
+
+def test_who_may_not_see_every_tenant_reads_the_numbers_and_no_device_s_name() -> None:
+    whole = rollout_message(message_samples.FAILED).text
+    without = rollout_message(nameless(message_samples.FAILED)).text
+    assert "a-gw-" in whole
+    assert "a-gw-" not in without
+    assert "2 refuted" in without
