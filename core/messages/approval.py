@@ -167,7 +167,7 @@ def _scope(order: Order) -> list[str]:
 
 def _fact(fact: Fact) -> str:
     if isinstance(fact, (str, int)) or not are_names(fact):
-        return literal(in_words(fact).replace("_", " "), 300)
+        return literal(in_words(fact), 300)
     return f"{len(set(fact))}, {folded(set(fact), _NAMES)}"
 
 

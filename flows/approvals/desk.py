@@ -194,6 +194,7 @@ class Approvals:
             who = await self._glass(by.user, order)
         else:
             who = await self.gate.require(by.user, order.action, order.tenants, order.object)
+        order = await self.acts.settled(order)
         evidence, now = await self.acts.evidence(order), self.clock.now()
         reason = by.purpose.get("reason", "confirmed by a fresh login")
         async with self.book.asking() as lease:
