@@ -10,6 +10,7 @@ from bot.adapters import build_adapters
 from bot.audit_keys import keyring
 from bot.deciding import Deciding, build_deciding
 from bot.identity import proven, shell_user
+from bot.realms import realm_called
 from bot.settings import Settings
 from bot.store_access import opened_store
 from core.errors import OutsideError
@@ -29,12 +30,20 @@ class Acting:
 
 @asynccontextmanager
 async def acting(
-    settings: Settings, clock: Clock, command: str, *, service_account: bool, say: Callable[[str], None]
+    settings: Settings,
+    clock: Clock,
+    command: str,
+    *,
+    service_account: bool,
+    say: Callable[[str], None],
+    realm: str = "",
 ) -> AsyncIterator[Acting]:
-    """For the block: who asks for `command`, and what decides and acts. Raises OutsideError; a refused login is in the
-    audit log. The store is opened after the login: one at rest, once opened, refuses a bot that starts."""
+    """For the block: who asks for `command`, by a login in the realm called so, and what decides and acts. Raises
+    OutsideError; a refused login is in the audit log. The store is opened after the login: one at rest, once opened,
+    refuses a bot that starts."""
+    where = realm_called(settings, realm)
     try:
-        caller = await proven(settings, clock, service_account=service_account, say=say)
+        caller = await proven(settings, clock, service_account=service_account, say=say, realm=where)
     except OutsideError as error:
         await note_refusal(settings, clock, shell_user(), "login", f"command:{command}", error.reason)
         raise

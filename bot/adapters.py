@@ -6,18 +6,17 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from bot.realms import RealmAdapters, access_rules, realm_adapters
 from bot.settings import Settings, StackSection, TenantSection
-from core.access import AccessRules, Action, Role, RoleScope
+from core.access import Action, Role
 from core.approvals import Rule
-from core.ids import Channel, Stack, Tenant
+from core.ids import Channel, Realm, Stack, Tenant
 from core.ports import Clock
 from core.rollouts.policy import PromotionPolicy, ReadingKeys
+from flows.realms import Realms
 from flows.rollouts.site import Site
 from flows.world import StackWorld, TenantWorld
 from integrations.hawkbit import HawkbitAccount, HawkbitRollouts
-from integrations.keycloak.device_grant import DeviceGrant
-from integrations.keycloak.login import KeycloakLogin
-from integrations.keycloak.roles import KeycloakRoles
 from integrations.relay import RelaySettings, SshRelay
 from integrations.slack.client import SlackPosts
 from integrations.thingsboard.session import ApiKey, Credentials, Password
@@ -26,14 +25,13 @@ from integrations.thingsboard.tenant import ThingsboardTenant
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """One of each system, ready to be used. Nothing has been opened yet. `device` only where people link by it."""
+    """One of each system, ready to be used. Nothing has been opened yet. `roles` asks the realms that it concerns."""
 
     stacks: tuple[StackWorld, ...]
     sites: Mapping[Stack, Site]
-    roles: KeycloakRoles
-    login: KeycloakLogin
+    roles: Realms
+    realms: Mapping[Realm, RealmAdapters]
     posts: SlackPosts
-    device: DeviceGrant | None
 
 
 async def build_adapters(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Adapters:
@@ -50,54 +48,16 @@ async def build_adapters(settings: Settings, clock: Clock, stack: AsyncExitStack
             channel=world.channel,
             account=section.hawkbit.username,
         )
-    keycloak = settings.keycloak
-    subgroup = RoleScope(settings.access.role_scope) is RoleScope.SUBGROUP
-    roles = KeycloakRoles(
-        server_url=keycloak.url,
-        realm=keycloak.realm,
-        client_id=keycloak.client_id,
-        client_secret=keycloak.client_secret.read,
-        clock=clock,
-        timeout_s=keycloak.timeout_s,
-        admin_role=settings.access.admin,
-        admin_subgroup=access_rules(settings).subgroup_names[Role.ADMIN] if subgroup else "",
-        service_accounts=[account.client_id] if (account := settings.cli.service_account) else [],
-    )
-    login = KeycloakLogin(
-        server_url=keycloak.url,
-        realm=keycloak.realm,
-        client_id=keycloak.client_id,
-        client_secret=keycloak.client_secret.read,
-        clock=clock,
-    )
+    realms = {realm: realm_adapters(settings, realm, clock) for realm in settings.realms()}
     posts = SlackPosts(settings.slack.bot_token.read, base_url=settings.slack.api_url)
-    device = None
-    if keycloak.link_by == "device":
-        device = DeviceGrant(
-            server_url=keycloak.url,
-            realm=keycloak.realm,
-            client_id=keycloak.client_id,
-            client_secret=keycloak.client_secret.read,
-        )
-        stack.push_async_callback(device.aclose)
-    for adapter in (roles, login, posts):
-        stack.push_async_callback(adapter.aclose)
-    return Adapters(tuple(worlds), sites, roles, login, posts, device)
-
-
-def access_rules(settings: Settings) -> AccessRules:
-    access = settings.access
-    return AccessRules(
-        tenant_groups={Tenant(t.id): t.keycloak_group for s in settings.stacks for t in s.tenants},
-        role_scope=RoleScope(access.role_scope),
-        role_names={
-            Role.VIEWER: access.viewer,
-            Role.OPERATOR: access.operator,
-            Role.ADMIN: access.admin,
-            Role.PLATFORM_OPERATOR: access.platform_operator,
-            Role.PLATFORM_ADMIN: access.platform_admin,
-        },
+    for close in (*(one.aclose for one in realms.values()), posts.aclose):
+        stack.push_async_callback(close)
+    roles = Realms(
+        {realm: one.roles for realm, one in realms.items()},
+        {realm: one.section.called for realm, one in realms.items()},
+        access_rules(settings),
     )
+    return Adapters(tuple(worlds), sites, roles, realms, posts)
 
 
 def approval_rules(settings: Settings) -> dict[Action, Rule]:

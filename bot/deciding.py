@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.adapters import Adapters, access_rules, approval_rules
+from bot.adapters import Adapters, approval_rules
 from bot.audit_keys import keyring
+from bot.realms import access_rules
 from bot.settings import Settings
 from core.ids import Channel
 from core.ports import Clock
@@ -58,7 +59,8 @@ class Deciding:
 
 def build_deciding(settings: Settings, adapters: Adapters, store: Store, clock: Clock) -> Deciding:
     """Asks no other system. Raises SecretMissing where the audit's key cannot be read."""
-    world, links, remembered = World(adapters.stacks, clock), Links(store), RememberedYes(store, clock)
+    world, realms = World(adapters.stacks, clock), tuple(adapters.realms)
+    links, remembered = Links(store, realms), RememberedYes(store, clock, realms)
     audit, outbox, leases = AuditLog(store, clock, keyring(settings)), Outbox(store, clock), Leases(store, clock)
     gate = Gate(
         team=settings.slack.team,
@@ -77,11 +79,16 @@ def build_deciding(settings: Settings, adapters: Adapters, store: Store, clock: 
     acts = RolloutActs(world=world, sites=adapters.sites, ledger=ledger, promoter=promoter, brakes=brakes)
     rules, public_url = approval_rules(settings), settings.server.public_url
     fresh = FreshLogin(
-        trips=Trips(prefix=PREFIX, states=LinkStates(store), login=adapters.login, public_url=public_url),
+        trips=Trips(
+            prefix=PREFIX,
+            states=LinkStates(store),
+            logins={realm: one.login for realm, one in adapters.realms.items()},
+            public_url=public_url,
+        ),
         audit=audit,
         clock=clock,
         public_url=public_url,
-        acr=settings.keycloak.step_up_acr,
+        acr={realm: one.section.step_up_acr for realm, one in adapters.realms.items()},
     )
     book = ApprovalBook(
         store=ApprovalStore(store),

@@ -10,26 +10,33 @@ import getpass
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from bot.realms import device_grant, keycloak_login
 from bot.settings import Settings
 from core.errors import Refused
-from core.ids import CliUser
+from core.ids import DEFAULT_REALM, CliUser, Realm
 from core.messages.text import plain
 from core.ports import Clock
 from integrations.keycloak.device_grant import DeviceCode, DeviceGrant
 from integrations.keycloak.errors import LoginRefused, SlowDown
-from integrations.keycloak.login import KeycloakLogin
 from integrations.keycloak.service_account import ServiceAccount
 
 
-async def proven(settings: Settings, clock: Clock, *, service_account: bool, say: Callable[[str], None]) -> CliUser:
-    """Who it is, as Keycloak attests now; what they may do is the gate's to say. `say` gets the lines for the person.
+async def proven(
+    settings: Settings, clock: Clock, *, service_account: bool, say: Callable[[str], None], realm: Realm = DEFAULT_REALM
+) -> CliUser:
+    """Who it is, as that realm attests now; what they may do is the gate's to say. `say` gets the lines for the person.
 
-    Raises LoginRefused (with the reason), Refused where the settings name no service account, or another OutsideError
-    where Keycloak cannot be asked.
+    Raises LoginRefused (with the reason), Refused where the settings name no service account in it, or another
+    OutsideError where Keycloak cannot be asked.
     """
-    if service_account:
-        return await _client(settings)
-    return await _person(settings, clock, say)
+    if not service_account:
+        return await _person(settings, realm, clock, say)
+    if realm != DEFAULT_REALM:
+        raise Refused(
+            f"A service account acts in the Keycloak realm {settings.keycloak.called} alone, and this takes a login in "
+            f"the realm {settings.realms()[realm].called}. Nothing was done. Log in yourself, without it."
+        )
+    return await _client(settings)
 
 
 def shell_user() -> str:
@@ -63,17 +70,16 @@ async def _client(settings: Settings) -> CliUser:
         await client.aclose()
 
 
-async def _person(settings: Settings, clock: Clock, say: Callable[[str], None]) -> CliUser:
-    keycloak = settings.keycloak
-    url, realm, secret = keycloak.url, keycloak.realm, keycloak.client_secret.read
-    grant = DeviceGrant(server_url=url, realm=realm, client_id=keycloak.client_id, client_secret=secret)
-    login = KeycloakLogin(server_url=url, realm=realm, client_id=keycloak.client_id, client_secret=secret, clock=clock)
+async def _person(settings: Settings, realm: Realm, clock: Clock, say: Callable[[str], None]) -> CliUser:
+    section = settings.realms()[realm]
+    grant, login = device_grant(section), keycloak_login(section, realm, clock)
+    where = f" in to the Keycloak realm {plain(section.called, 80)}" if len(settings.realms()) > 1 else " in"
     async with AsyncExitStack() as stack:
         for one in (grant, login):
             stack.push_async_callback(one.aclose)
         code = await grant.begin()
         say(
-            f"Log in to go on: open {plain(code.verification_uri_complete, 500)}\n"
+            f"Log{where} to go on: open {plain(code.verification_uri_complete, 500)}\n"
             f"and check that it shows the code {plain(code.user_code, 40)}. "
             f"Waiting for {code.expires_in_s // 60} minutes; Ctrl-C gives up."
         )

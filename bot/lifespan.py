@@ -158,7 +158,8 @@ def _ticker(settings: Settings, parts: Parts, clock: Clock) -> Ticker:
     for name, watch in parts.watches.items():
         ticker.every(polls[name], f"rollouts:{name}", watch.tick)
     ticker.every(settings.timing.reconcile_s, "reconcile", parts.reconciler.tick)
-    ticker.every(settings.keycloak.poll_s, "keycloak", parts.keycloak.tick)
+    for realm, keycloak in settings.realms().items():
+        ticker.every(keycloak.poll_s, f"keycloak {realm}".strip(), parts.keycloak[realm].tick)
     ticker.every(10, "replica", parts.replicas.beat)
     ticker.every(2, "approvals", parts.carrying.tick)
     ticker.every(3, "homes", parts.homes.tick)

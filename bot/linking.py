@@ -1,4 +1,4 @@
-"""Which way people link: by a browser that comes back to the bot, or by Keycloak's device grant."""
+"""Which way people link in each realm: by a browser that comes back to the bot, or by Keycloak's device grant."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 from bot.adapters import Adapters
 from bot.settings import Settings
+from core.ids import Realm
 from core.ports import Clock
 from flows.linking.browser import Linking
 from flows.linking.codes import CodeDesk
 from flows.linking.device import DeviceLinking
+from flows.linking.door import LinkDoor
 from flows.linking.notary import Notary
+from flows.linking.ports import LinkWay
 from integrations.store.audit import AuditLog
 from integrations.store.connection import Store
 from integrations.store.leases import Leases
@@ -21,9 +24,9 @@ from integrations.store.people import LinkCodes, Links, LinkStates
 
 @dataclass(frozen=True, slots=True)
 class LinkWays:
-    """`way` is what `/cdm link` begins. The browser's pages are always there: what began before ends there."""
+    """`door` is what `/cdm link` opens. The browser's pages are always there: what began before ends there."""
 
-    way: Linking | DeviceLinking
+    door: LinkDoor
     browser: Linking
     device: DeviceLinking | None
 
@@ -33,29 +36,32 @@ def link_ways(
     adapters: Adapters,
     store: Store,
     *,
+    links: Links,
     audit: AuditLog,
     outbox: Outbox,
     leases: Leases,
     clock: Clock,
 ) -> LinkWays:
-    notary = Notary(links=Links(store), audit=audit, members=adapters.posts, team=settings.slack.team, clock=clock)
-    browser = Linking(
-        states=LinkStates(store),
-        codes=CodeDesk(codes=LinkCodes(store), notary=notary),
-        notary=notary,
-        login=adapters.login,
-        public_url=settings.server.public_url,
-    )
-    if adapters.device is not None:
+    notary = Notary(links=links, audit=audit, members=adapters.posts, team=settings.slack.team, clock=clock)
+    codes, states = CodeDesk(codes=LinkCodes(store), notary=notary), LinkStates(store)
+    logins = {realm: one.login for realm, one in adapters.realms.items()}
+    browser = Linking(states=states, codes=codes, notary=notary, logins=logins, public_url=settings.server.public_url)
+    ways: dict[Realm, LinkWay] = dict.fromkeys(logins, browser)
+    grants = {realm: one.device for realm, one in adapters.realms.items() if one.device is not None}
+    device = None
+    if grants:
         device = DeviceLinking(
             grants=LinkGrants(store),
-            logins=adapters.device,
-            verifier=adapters.login,
-            states=LinkStates(store),
+            logins=grants,
+            verifiers=logins,
+            states=states,
             notary=notary,
             answers=outbox,
             leases=leases,
             clock=clock,
         )
-        return LinkWays(device, browser, device)
-    return LinkWays(browser, browser, None)
+        ways |= dict.fromkeys(grants, device)
+    names = {realm: one.section.called for realm, one in adapters.realms.items()}
+    all_by_device = len(grants) == len(logins)
+    door = LinkDoor(ways=ways, names=names, codes=None if all_by_device else codes, notary=notary)
+    return LinkWays(door, browser, device)

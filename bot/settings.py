@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from bot.realm_checks import check_hawkbits, check_realms, check_tenants
 from bot.secrets import Secret
 from core.access import APPROVABLE
+from core.ids import DEFAULT_REALM, Realm
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
 ChannelId = Annotated[str, StringConstraints(pattern=r"^[CG][A-Z0-9]{2,20}$")]
@@ -86,6 +88,7 @@ class AuditSection(Section):
 class Keycloak(Section):
     url: str
     realm: str
+    name: str = Field("", description="What people call it, as in `/cdm link <name>`; else the realm's own name")
     client_id: str = "cdm-bot"
     client_secret: Secret
     timeout_s: Seconds = 2.0
@@ -96,6 +99,15 @@ class Keycloak(Section):
     link_by: Literal["browser", "device"] = Field(
         "browser", description="device: where browsers do not reach server.public_url, by Keycloak's device grant"
     )
+
+    @property
+    def called(self) -> str:
+        return self.name or self.realm
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Equal where it is the same realm of the same server."""
+        return self.url.rstrip("/"), self.realm
 
 
 class ApprovalSection(Section):
@@ -191,6 +203,7 @@ class StackSection(Section):
     address_attribute: str = Field("wireguard_ip", description="SERVER_SCOPE attribute with the device's VPN address")
     hawkbit: Hawkbit
     relay: RelaySection | None = None
+    keycloak: Keycloak | None = Field(None, description="The realm that owns this stack's tenants, if one of its own")
     rollout_channel: ChannelId
     tenants: list[TenantSection] = Field(min_length=1)
 
@@ -282,15 +295,9 @@ class Settings(BaseSettings):
             raise ValueError(
                 "cli.service_account is the bot's own client, which acts for everybody; make a client of its own for it"
             )
-        groups: dict[str, tuple[str, str]] = {}
-        for stack in self.stacks:
-            for tenant in stack.tenants:
-                first, group = groups.setdefault(tenant.id, (stack.name, tenant.keycloak_group))
-                if group != tenant.keycloak_group:
-                    raise ValueError(
-                        f"the tenant {tenant.id!r} is {group} on stack {first} and {tenant.keycloak_group} on stack "
-                        f"{stack.name}; one tenant is one group, so give it the same on both, or another id"
-                    )
+        check_realms(self)
+        check_tenants(self)
+        check_hawkbits(self)
         for stack in self.stacks:
             together = self.promotion.request_timeout_s + self.promotion.max_read_age_s
             if self.promotion.enabled and together >= stack.hawkbit.tick_s:
@@ -313,6 +320,17 @@ class Settings(BaseSettings):
                 "promotion.enabled needs promotion.owners: the hawkBit users whose rollouts the bot promotes"
             )
         return self
+
+    def realms(self) -> dict[Realm, Keycloak]:
+        """Every realm once, the default one first."""
+        own = {self.realm_of(stack): stack.keycloak for stack in self.stacks if stack.keycloak is not None}
+        return {DEFAULT_REALM: self.keycloak, **{realm: section for realm, section in own.items() if realm}}
+
+    def realm_of(self, stack: StackSection) -> Realm:
+        """The realm that owns the stack's tenants."""
+        if stack.keycloak is None or stack.keycloak.place == self.keycloak.place:
+            return DEFAULT_REALM
+        return Realm(stack.keycloak.called)
 
     @classmethod
     def settings_customise_sources(

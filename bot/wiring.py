@@ -18,7 +18,7 @@ from bot.linking import LinkWays, link_ways
 from bot.secrets import Secret, SecretMissing
 from bot.settings import Settings
 from core.budgets import Budget, Budgets
-from core.ids import Channel, Stack, Tenant
+from core.ids import Channel, Realm, Stack, Tenant
 from core.ports import Clock
 from flows.alarms import AlarmFold
 from flows.anchors import AuditAnchors
@@ -73,7 +73,7 @@ class Parts:
     fold: AlarmFold
     reconciler: Reconciler
     anchors: AuditAnchors
-    keycloak: KeycloakWatch
+    keycloak: Mapping[Realm, KeycloakWatch]
     watches: Mapping[Stack, RolloutWatch]
     queue: WorkQueue
     work: WorkLoop
@@ -102,7 +102,16 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         incidents=incidents,
     )
     runs = Runs(world=world, gate=gate, catalog=catalog, leases=leases, audit=audit, outbox=outbox, clock=clock)
-    linking = link_ways(settings, adapters, store, audit=audit, outbox=outbox, leases=leases, clock=clock)
+    linking = link_ways(
+        settings,
+        adapters,
+        store,
+        links=deciding.links,
+        audit=audit,
+        outbox=outbox,
+        leases=leases,
+        clock=clock,
+    )
     views, queue = adapters.posts, WorkQueue(store, leases.holder)
     answers, keeper = Answers(outbox=outbox, views=views, clock=clock), Keeper(queue, clock)
     forms = FormDesk(
@@ -122,7 +131,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         forms=forms,
         approvals=approval_desk,
         catalog=catalog,
-        linking=linking.way,
+        linking=linking.door,
         linked=deciding.linked,
         audit=AuditDesk(gate=gate, audit=audit, links=deciding.links),
         links=settings.links,
@@ -184,16 +193,20 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
             clock=clock,
             channel=Channel(settings.audit.anchor_channel or settings.slack.admin_channel),
         ),
-        keycloak=KeycloakWatch(
-            keycloak=adapters.roles,
-            realm=settings.keycloak.realm,
-            every_s=settings.keycloak.poll_s,
-            store=store,
-            outbox=outbox,
-            leases=leases,
-            clock=clock,
-            channel=Channel(settings.slack.admin_channel),
-        ),
+        keycloak={
+            realm: KeycloakWatch(
+                keycloak=one.roles,
+                realm=one.section.called,
+                every_s=one.section.poll_s,
+                store=store,
+                outbox=outbox,
+                leases=leases,
+                clock=clock,
+                channel=Channel(settings.slack.admin_channel),
+                owns=_owned(settings, realm),
+            )
+            for realm, one in adapters.realms.items()
+        },
         watches={
             name: RolloutWatch(
                 site,
@@ -277,6 +290,14 @@ class WebhookSecrets:
                 self._missing.discard(key)
             found[key] = tuple(values)
         return found
+
+
+def _owned(settings: Settings, realm: Realm) -> list[Tenant]:
+    """The tenants of one realm among several."""
+    if len(settings.realms()) == 1:
+        return []
+    owns = {Tenant(t.id) for section in settings.stacks for t in section.tenants if settings.realm_of(section) == realm}
+    return sorted(owns)
 
 
 def _per_person(settings: Settings) -> Budget:

@@ -8,12 +8,12 @@ Keycloak does not list the parent.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
-from core.ids import Subject, Tenant
+from core.ids import DEFAULT_REALM, Realm, Subject, Tenant, realm_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,26 @@ class Authority:
     groups: frozenset[str]
     read_at: datetime
     service_account: str = ""
+    elsewhere: tuple[Authority, ...] = ()
+    """What other realms said about the same person's accounts there."""
+    silent: frozenset[Realm] = frozenset()
+    """The realms that hold an account of theirs and did not answer."""
+
+    @property
+    def realm(self) -> Realm:
+        return realm_of(self.subject)
+
+    @property
+    def accounts(self) -> tuple[Authority, ...]:
+        """All that was read of the person, by realm."""
+        return (self, *self.elsewhere)
+
+    def at(self, realm: Realm) -> Authority | None:
+        """The person's account in that realm; None where there is none, or it was not read."""
+        return next((account for account in self.accounts if account.realm == realm), None)
+
+    def subjects(self) -> frozenset[Subject]:
+        return frozenset(account.subject for account in self.accounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +83,10 @@ class Link:
     email: str
     linked_at: datetime
     proof: Proof = Proof.EMAIL
+
+    @property
+    def realm(self) -> Realm:
+        return realm_of(self.subject)
 
 
 class Role(StrEnum):
@@ -224,6 +248,11 @@ class AccessRules:
             Role.ADMIN: "admins",
         }
     )
+    realms: Mapping[Tenant, Realm] = field(default_factory=dict)
+    """Which realm owns a tenant, where it is not the default one: only its word counts there."""
+
+    def realm_of(self, tenant: Tenant) -> Realm:
+        return self.realms.get(tenant, DEFAULT_REALM)
 
 
 class Verdict(StrEnum):
@@ -294,42 +323,53 @@ def decide_approval(
     refused = _unfit(authority, tenants, row, rules)
     if refused is not None:
         return refused
-    if authority.subject == requester:
+    if requester in authority.subjects():
         return Access(Verdict.REFUSE, AccessReason.SAME_PERSON)
     cells = _cells(row, tenants, authority, rules)
     enough = {Cell.PEER, Cell.YES}
     if not enough.issuperset(cells.values()):
         return _refuse(row, enough, cells, authority, rules)
-    if least is Role.PLATFORM_ADMIN and not _has_realm_role(Role.PLATFORM_ADMIN, authority, rules):
-        return Access(Verdict.REFUSE, AccessReason.ROLE_MISSING, rules.role_names[Role.PLATFORM_ADMIN], tenants)
+    if least is Role.PLATFORM_ADMIN:
+        lacking = frozenset(t for t in tenants if Role.PLATFORM_ADMIN not in roles_in(t, authority, rules))
+        if lacking:
+            return Access(Verdict.REFUSE, AccessReason.ROLE_MISSING, rules.role_names[Role.PLATFORM_ADMIN], lacking)
     return Access(Verdict.ALLOW, AccessReason.GRANTED, fresh_login=Cell.PEER in cells.values())
 
 
 def tenants_of(authority: Authority, rules: AccessRules) -> frozenset[Tenant]:
     """The tenants whose group, or a group below it, the person is in."""
-    return frozenset(t for t, path in rules.tenant_groups.items() if _within(path, authority.groups))
+    return frozenset(
+        tenant
+        for tenant, path in rules.tenant_groups.items()
+        if (account := authority.at(rules.realm_of(tenant))) is not None and _within(path, account.groups)
+    )
 
 
 def roles_in(tenant: Tenant, authority: Authority, rules: AccessRules) -> frozenset[Role]:
-    """The roles that count in one tenant: the platform's everywhere, the tenant's own by the rule of the settings."""
-    held = {r for r in (Role.PLATFORM_OPERATOR, Role.PLATFORM_ADMIN) if _has_realm_role(r, authority, rules)}
+    """The roles that count in one tenant, by the word of the realm that owns it: the platform's everywhere in that
+    realm, the tenant's own by the rule of the settings."""
+    account = authority.at(rules.realm_of(tenant))
+    if account is None:
+        return frozenset()
+    held = {r for r in (Role.PLATFORM_OPERATOR, Role.PLATFORM_ADMIN) if _has_realm_role(r, account, rules)}
     path = rules.tenant_groups.get(tenant)
-    if path is None or not _within(path, authority.groups):
+    if path is None or not _within(path, account.groups):
         return frozenset(held)
     for role in (Role.VIEWER, Role.OPERATOR, Role.ADMIN):
         if rules.role_scope is RoleScope.SUBGROUP:
-            if _within(f"{path.rstrip('/')}/{rules.subgroup_names[role]}", authority.groups):
+            if _within(f"{path.rstrip('/')}/{rules.subgroup_names[role]}", account.groups):
                 held.add(role)
-        elif _has_realm_role(role, authority, rules):
+        elif _has_realm_role(role, account, rules):
             held.add(role)
     return frozenset(held)
 
 
 def _unfit(authority: Authority, tenants: frozenset[Tenant], row: Row, rules: AccessRules) -> Access | None:
     """What refuses before any role is looked at."""
-    if authority.enabled is not True:
+    accounts = _asked(tenants, authority, rules)
+    if any(account.enabled is not True for account in accounts):
         return Access(Verdict.REFUSE, AccessReason.DISABLED)
-    if authority.email_verified is not True and not authority.service_account:
+    if any(account.email_verified is not True and not account.service_account for account in accounts):
         return Access(Verdict.REFUSE, AccessReason.EMAIL_UNVERIFIED)
     if row.scope is Scope.ANYWHERE:
         return None
@@ -339,14 +379,23 @@ def _unfit(authority: Authority, tenants: frozenset[Tenant], row: Row, rules: Ac
     return Access(Verdict.REFUSE, AccessReason.UNKNOWN_TENANT, lacking=unknown) if unknown else None
 
 
+def _asked(tenants: frozenset[Tenant], authority: Authority, rules: AccessRules) -> list[Authority]:
+    """The person's accounts in the realms that own `tenants`; where there is none, or no tenant, the first one."""
+    realms = {rules.realm_of(tenant) for tenant in tenants}
+    return [account for account in authority.accounts if account.realm in realms] or [authority]
+
+
 def _cells(row: Row, tenants: frozenset[Tenant], authority: Authority, rules: AccessRules) -> dict[Tenant | None, Cell]:
     """The best cell in each tenant; under None where the act concerns no tenant."""
     if row.scope is Scope.TENANTS:
         return {t: _best(row, roles_in(t, authority, rules)) for t in tenants}
-    held = {role for t in rules.tenant_groups for role in roles_in(t, authority, rules)}
-    held |= {r for r in (Role.PLATFORM_OPERATOR, Role.PLATFORM_ADMIN) if _has_realm_role(r, authority, rules)}
-    if rules.role_scope is RoleScope.REALM_X_GROUP:
-        held |= {r for r in Role if _has_realm_role(r, authority, rules)}
+    held: set[Role] = set()
+    for account in _asked(tenants, authority, rules):
+        alone = replace(account, elsewhere=())
+        held |= {role for t in rules.tenant_groups for role in roles_in(t, alone, rules)}
+        platform = (Role.PLATFORM_OPERATOR, Role.PLATFORM_ADMIN)
+        by_name = Role if rules.role_scope is RoleScope.REALM_X_GROUP else platform
+        held |= {role for role in by_name if _has_realm_role(role, account, rules)}
     return {None: _best(row, held)}
 
 

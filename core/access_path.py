@@ -17,7 +17,7 @@ from core.access import (
     decide_access,
     roles_in,
 )
-from core.ids import SlackUser, Tenant
+from core.ids import Realm, SlackUser, Tenant, id_of
 
 PROOFS = {Proof.EMAIL: "the same e-mail address", Proof.CODE: "a code typed in Slack"}
 _SCOPES = {
@@ -31,21 +31,21 @@ def linked_in_words(user: SlackUser, link: Link | None) -> str:
     if link is None:
         return f"link: Slack user {user} is not linked, so the bot refuses everything"
     return (
-        f"link: Slack user {user} is {link.username} ({link.subject}) since {link.linked_at:%Y-%m-%d %H:%M} UTC, "
-        f"proven by {PROOFS[link.proof]}"
+        f"link: Slack user {user} is {link.username} ({id_of(link.subject)}){_in(link.realm)} "
+        f"since {link.linked_at:%Y-%m-%d %H:%M} UTC, proven by {PROOFS[link.proof]}"
     )
 
 
 def standing(authority: Authority, rules: AccessRules) -> tuple[str, ...]:
     """Who the person is now, and what counts of it: enabled, verified, groups, roles, scope rule. Names no tenant in
     which the person has nothing: the person reads this too."""
-    held = {tenant: roles_in(tenant, authority, rules) for tenant in sorted(rules.tenant_groups)}
+    held = {tenant: roles_in(tenant, authority, rules) for tenant in sorted(_owned(authority.realm, rules))}
     counted = [f"{tenant}: {_listed(_names(roles, rules))}" for tenant, roles in held.items() if roles]
     return (
-        f"account: {authority.username} ({authority.subject}), "
+        f"account: {authority.username} ({id_of(authority.subject)}){_in(authority.realm)}, "
         f"{'enabled' if authority.enabled else 'DISABLED, so everything is refused'}",
         _email(authority),
-        f"groups: {_listed(_group(path, rules) for path in sorted(authority.groups))}",
+        f"groups: {_listed(_group(path, authority.realm, rules) for path in sorted(authority.groups))}",
         f"realm roles: {_listed(_role(name, rules) for name in sorted(authority.realm_roles))}",
         f"role scope: {rules.role_scope} ({_SCOPES[rules.role_scope]})",
         f"roles that count: {'; '.join(counted) or 'none, in no tenant'}",
@@ -88,8 +88,18 @@ def _names(roles: Iterable[Role], rules: AccessRules) -> list[str]:
     return [rules.role_names[role] for role in Role if role in held]
 
 
-def _group(path: str, rules: AccessRules) -> str:
-    root = next((t for t, own in rules.tenant_groups.items() if f"{path}/".startswith(f"{own.rstrip('/')}/")), None)
+def _in(realm: Realm) -> str:
+    return f" in realm {realm}" if realm else ""
+
+
+def _owned(realm: Realm, rules: AccessRules) -> dict[Tenant, str]:
+    """The realm's own tenants and their groups: those of another are nothing in it."""
+    return {tenant: own for tenant, own in rules.tenant_groups.items() if rules.realm_of(tenant) == realm}
+
+
+def _group(path: str, realm: Realm, rules: AccessRules) -> str:
+    groups = _owned(realm, rules)
+    root = next((tenant for tenant, own in groups.items() if f"{path}/".startswith(f"{own.rstrip('/')}/")), None)
     return f"{path} (tenant {root})" if root else f"{path} (no tenant)"
 
 

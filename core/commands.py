@@ -55,7 +55,7 @@ FORMS: tuple[Form, ...] = (
     Form("run", ("run",), ("[runbook]", "[device]", "[name=value…]"), "run a runbook; what is left out, a form asks"),
     Form("runbooks", ("runbooks",), (), "the runbooks there are"),
     Form("whoami", ("whoami",), (), "who you are to the bot, and what you may do"),
-    Form("link", ("link",), ("[code]",), "link your Slack user with your Keycloak account"),
+    Form("link", ("link",), ("[code or realm]",), "link your Slack user with your Keycloak account"),
     Form("unlink", ("unlink",), (), "end that link; the bot then does nothing for you"),
     Form("links", ("links",), (), "who is linked with whom (admin)"),
     Form("links revoke", ("links", "revoke"), ("<person>",), "end somebody's link (admin)"),

@@ -13,9 +13,30 @@ GroupId = NewType("GroupId", int)
 AlarmId = NewType("AlarmId", str)
 IncidentId = NewType("IncidentId", str)
 Subject = NewType("Subject", str)
-"""A Keycloak user id (`sub`). Approver and requester are compared on this, never on a name."""
+"""A Keycloak user id (`sub`), of another realm than the default one with its name before it (`south:<id>`): so it is
+never that of somebody else. Approver and requester are compared on this, never on a name."""
 ApprovalId = NewType("ApprovalId", str)
 Channel = NewType("Channel", str)
+Realm = NewType("Realm", str)
+"""A Keycloak realm by its name in the settings. Two may hold the same user ids."""
+DEFAULT_REALM = Realm("")
+"""The realm of the settings' own `keycloak`, whatever it is called there."""
+
+
+def subject_in(realm: Realm, id: str) -> Subject:
+    """The account that the realm calls `id`. ValueError where the id could pass for one of another realm."""
+    if ":" in id:
+        raise ValueError("a colon in the id of a Keycloak account")
+    return Subject(f"{realm}:{id}" if realm else id)
+
+
+def realm_of(subject: Subject) -> Realm:
+    return Realm(subject.partition(":")[0]) if ":" in subject else DEFAULT_REALM
+
+
+def id_of(subject: Subject) -> str:
+    """What its own realm calls it."""
+    return subject.rpartition(":")[2]
 
 
 @dataclass(frozen=True, slots=True, order=True)

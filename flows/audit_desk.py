@@ -53,7 +53,7 @@ class AuditDesk:
                 more=bool(entries) and entries[-1].seq > 1,
                 last=check.last,
                 broken=check.broken,
-                names={link.subject: link.username for link in book.links.values()},
+                names={link.subject: link.username for _, link in book.links},
                 tenants=None if mine == self._gate.tenants else sorted(mine),
             )
         )
@@ -81,7 +81,7 @@ def _subject(person: str, book: LinkBook) -> str:
     """Who is linked by that name or Slack id, else what was typed: a Keycloak subject, "scheduler" or "bot"."""
     mentioned = _MENTION.fullmatch(person)
     id, name = (mentioned[1] if mentioned else person).upper(), person.removeprefix("@").casefold()
-    for user, link in book.links.items():
+    for user, link in book.links:
         if user.user == id or link.username.casefold() == name:
             return link.subject
     return person

@@ -27,10 +27,12 @@ from core.access import (
 )
 from core.access_path import linked_in_words, standing
 from core.errors import OutsideError
-from core.ids import Caller, CliUser, SlackUser, Subject, Tenant
+from core.ids import Caller, CliUser, Realm, SlackUser, Subject, Tenant, realm_of
 from core.members import Outsider, outsider
 from core.messages.text import literal
-from core.ports import Clock, Members, Roles
+from core.ports import Clock, Members
+from flows.last_yes import LastYes, decided
+from flows.realms import Realms
 from flows.refusals import Refusals
 from integrations.store.audit import AuditLog
 from integrations.store.people import RememberedYes, Yes
@@ -51,9 +53,9 @@ _OUTSIDE = {
 
 
 class Linked(Protocol):
-    """Which Keycloak subject a Slack person has proven to be."""
+    """Which Keycloak account a Slack person has proven to be, by realm."""
 
-    async def get(self, user: SlackUser) -> Link | None: ...
+    async def of(self, user: SlackUser) -> Mapping[Realm, Link]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +72,15 @@ class Person:
 @dataclass(frozen=True, slots=True)
 class Profile:
     """Who a person is now: by tenant the realm's names of their roles that count there, where they may do what alone,
-    where only with a second person, and where they may approve what others ask for. `platform`: as a platform admin."""
+    where only with a second person, and where they may approve what others ask for. `platform`:
+    where they are a platform admin."""
 
     authority: Authority
     roles: Mapping[Tenant, Sequence[str]]
     able: Mapping[Action, frozenset[Tenant]]
     asks: Mapping[Action, frozenset[Tenant]]
     approves: Mapping[Action, frozenset[Tenant]]
-    platform: bool
+    platform: frozenset[Tenant]
 
 
 class Denied(Exception):
@@ -108,7 +111,7 @@ class Gate:
         self,
         *,
         team: str,
-        roles: Roles,
+        roles: Realms,
         links: Linked,
         members: Members,
         rules: AccessRules,
@@ -124,13 +127,17 @@ class Gate:
         self._rules = rules
         self._refusals = Refusals(roles, rules)
         self._audit = audit
-        self._remembered = remembered
+        self._last = LastYes(remembered, rules)
         self._clock = clock
 
     @property
     def tenants(self) -> frozenset[Tenant]:
         """Every tenant there is."""
         return frozenset(self._rules.tenant_groups)
+
+    def realms(self, tenants: frozenset[Tenant]) -> frozenset[Realm]:
+        """Those that own these tenants."""
+        return frozenset(self._rules.realm_of(tenant) for tenant in tenants)
 
     async def admit(self, user: SlackUser, asked: str, *, noted: bool = True) -> None:
         """Once for each request, before anything else: only full members of the workspace get further, as Slack says
@@ -149,7 +156,7 @@ class Gate:
         found = outsider(member, self._team)
         MEMBERS.labels(found.value if found else "member").inc()
         if found is not None:
-            await self._remembered.forget(user)
+            await self._last.forget(user)
             text = f"{_OUTSIDE[found]} Only full members of the workspace can use this bot. Nothing was done."
             raise await self._denied(user, "request", asked, found.value, text, noted=noted)
 
@@ -157,7 +164,7 @@ class Gate:
         """The person, if they may do `action` in every one of `tenants` now. Raises Denied, and writes that down;
         SecondPerson, where they may ask for it."""
         try:
-            authority = await self._live(user, action, object)
+            authority = await self._live(user, action, object, tenants)
         except OutsideError as error:
             if action is Action.HOLD:
                 return await self._from_memory(user, tenants, object, error)
@@ -190,7 +197,7 @@ class Gate:
         """The person, if they may approve now what `requester` asked for, and whether the table wants a fresh login of
         them. Raises Denied, and writes that down."""
         try:
-            authority = await self._live(user, action, object)
+            authority = await self._live(user, action, object, tenants)
         except OutsideError as error:
             raise await self._unchecked(user, action, tenants, object, error) from error
         access = decide_approval(action, tenants, requester, authority, self._rules, least)
@@ -221,19 +228,21 @@ class Gate:
         return await self._denied(user, action, object, reason, text, authority.subject, tenants=tenants)
 
     async def viewer(self, user: Caller) -> tuple[Person, frozenset[Tenant]]:
-        """The person and the tenants they may read. Keycloak away: those of the last live yes, if under 12 h old."""
+        """The person and the tenants they may read. Of a realm that is away: those of its last live yes, if under 12 h
+        old."""
         try:
             authority = await self._live(user, Action.VIEW)
         except OutsideError as error:
-            yes = await self._remembered.get(user)
-            if yes is None or not yes.view:
+            known = [yes for yes in await self._last.of(user, self._roles.all) if yes.view]
+            if not known:
                 text = (
                     f"Your rights cannot be checked. {_why(error)} Looking is open to those whose rights were "
                     "confirmed within the last 12 hours; yours were not."
                 )
                 raise await self._denied(user, Action.VIEW, "", "keycloak_away", text) from error
-            return Person(user, yes.subject, yes.username, yes.at, remembered=True), yes.view
-        seen = self._where(Action.VIEW, authority)
+            return _remembered(user, known), frozenset[Tenant]().union(*(yes.view for yes in known))
+        known = await self._last.of(user, authority.silent)
+        seen = self._where(Action.VIEW, authority).union(*(yes.view for yes in known))
         if not seen:
             raise await self._nowhere(user, Action.VIEW, tenants_of(authority, self._rules), authority)
         return Person(user, authority.subject, authority.username, authority.read_at), seen
@@ -241,12 +250,13 @@ class Gate:
     async def where(
         self, user: Caller, actions: Sequence[Action], among: frozenset[Tenant] | None = None
     ) -> Mapping[Action, frozenset[Tenant]]:
-        """In which tenants (of `among`, if given) the person may do each of `actions`, by one live answer.
+        """In which tenants (of `among`, if given) the person may do each of `actions`, by one live answer of each realm
+        concerned. The tenants of one that is away are left out.
 
         Raises Denied, about the first of them, where none may be done anywhere; Keycloak away means that too.
         """
         try:
-            authority = await self._live(user, actions[0])
+            authority = await self._live(user, actions[0], tenants=among or frozenset())
         except OutsideError as error:
             text = f"Nothing was done, because your rights cannot be checked. {_why(error)} Try again in a minute."
             raise await self._denied(user, actions[0], "", "keycloak_away", text) from error
@@ -254,6 +264,10 @@ class Gate:
         if among is not None:
             able = {action: tenants & among for action, tenants in able.items()}
         if not any(able.values()):
+            if authority.silent:
+                names = ", ".join(self._silent(authority))
+                text = f"Nothing was done, because your rights in the Keycloak realm {names} cannot be checked now."
+                raise await self._denied(user, actions[0], "", "keycloak_away", f"{text} Try again in a minute.")
             raise await self._nowhere(user, actions[0], among or tenants_of(authority, self._rules), authority)
         return able
 
@@ -264,7 +278,8 @@ class Gate:
         """
         authority = await self._live(user, Action.VIEW, noted=False)
         access = decide_access(Action.VIEW, self.tenants, authority, self._rules)
-        if access.reason in (AccessReason.DISABLED, AccessReason.EMAIL_UNVERIFIED):
+        able = {action: self._where(action, authority) for action in Action}
+        if not any(able.values()) and access.reason in (AccessReason.DISABLED, AccessReason.EMAIL_UNVERIFIED):
             raise Denied(
                 access.reason.value, await self._refusals.why_not(Action.VIEW, self.tenants, access, authority)
             )
@@ -272,16 +287,15 @@ class Gate:
         roles = {
             tenant: [self._rules.role_names[role] for role in Role if role in found]
             for tenant, found in held.items()
-            if found
+            if found and tenant in able[Action.VIEW]
         }
-        able = {action: self._where(action, authority) for action in Action}
         return Profile(
             authority,
             roles,
             able,
             asks={action: self._where(action, authority, Verdict.NEEDS_SECOND_PERSON) for action in APPROVABLE},
             approves={action: self._approves(action, authority) for action in APPROVABLE},
-            platform=any(Role.PLATFORM_ADMIN in found for found in held.values()),
+            platform=frozenset(t for t, found in held.items() if Role.PLATFORM_ADMIN in found),
         )
 
     def member_of(self, authority: Authority) -> frozenset[Tenant]:
@@ -299,44 +313,79 @@ class Gate:
             ]
             for tenant in sorted(tenants_of(authority, self._rules) or self.tenants)
         }
-        path = (linked_in_words(user, await self._links.get(user)), *standing(authority, self._rules))
-        return authority, {tenant: actions for tenant, actions in able.items() if actions}, path
+        path = [linked_in_words(user, link) for _, link in sorted((await self._links.of(user)).items())]
+        for account in authority.accounts:
+            path += standing(account, self._rules)
+        path += [f"realm {name}: does not answer now, so its tenants are closed" for name in self._silent(authority)]
+        return authority, {tenant: actions for tenant, actions in able.items() if actions}, tuple(path)
 
-    async def _live(self, user: Caller, action: Action, object: str = "", *, noted: bool = True) -> Authority:
-        subject = user.subject if isinstance(user, CliUser) else await self._linked(user, action, object, noted=noted)
-        authority = await self._roles.authority(subject)
+    async def _live(
+        self,
+        user: Caller,
+        action: Action,
+        object: str = "",
+        tenants: frozenset[Tenant] = frozenset(),
+        *,
+        noted: bool = True,
+    ) -> Authority:
+        """Of `tenants` the realms that own them are asked, and no others, and each must answer; without tenants, each
+        realm in which the person has an account, and one must."""
+        accounts = await self._accounts(user, action, object, noted=noted)
+        wanted = self.realms(tenants)
+        if wanted - accounts.keys():
+            raise await self._not_in_realm(user, action, object, tenants, accounts)
+        asked = {realm: subject for realm, subject in accounts.items() if not wanted or realm in wanted}
+        authority = await self._roles.authority(asked.values(), whole=bool(wanted))
+        await self._last.keep(user, authority, asked)
         if authority is None:
-            await self._remembered.forget(user)
             text = (
                 "The Keycloak account your Slack user is linked with does not exist any more. With a new one, type "
                 "`/cdm unlink`, then `/cdm link`."
             )
+            subject = asked[min(asked)]
             raise await self._denied(user, action, object, "account_gone", text, subject, noted=noted)
-        view, hold = self._where(Action.VIEW, authority), self._where(Action.HOLD, authority)
-        if view or hold:
-            await self._remembered.put(user, Yes(subject, authority.username, view, hold, authority.read_at))
-        else:
-            await self._remembered.forget(user)
         return authority
 
-    async def _linked(self, user: SlackUser, action: Action, object: str, *, noted: bool) -> Subject:
-        """The account that the Slack user has proven to be. Raises Denied."""
+    async def _accounts(self, user: Caller, action: Action, object: str, *, noted: bool) -> dict[Realm, Subject]:
+        """The accounts that the person has proven to be. Raises Denied."""
+        if isinstance(user, CliUser):
+            return {realm_of(user.subject): user.subject}
         if user.team != self._team:
             text = "You are a guest from another workspace: only its own members may use the bot here."
             raise await self._denied(user, action, object, "foreign_team", text, noted=noted)
-        link = await self._links.get(user)
-        if link is None:
+        links = await self._links.of(user)
+        if not links:
             text = (
                 "Your Slack user is not linked with a Keycloak account, so nobody can say what you may do. "
                 "Type `/cdm link` to link it."
             )
             raise await self._denied(user, action, object, "not_linked", text, noted=noted)
-        return link.subject
+        return {realm: link.subject for realm, link in links.items()}
+
+    async def _not_in_realm(
+        self,
+        user: Caller,
+        action: Action,
+        object: str,
+        tenants: frozenset[Tenant],
+        accounts: Mapping[Realm, Subject],
+    ) -> Denied:
+        closed = {t: self._rules.realm_of(t) for t in sorted(tenants) if self._rules.realm_of(t) not in accounts}
+        names = self._roles.named(set(closed.values()))
+        owned = f"Nothing was done: {', '.join(closed)} belongs to the Keycloak realm {', '.join(names)}"
+        if isinstance(user, CliUser):
+            text = f"{owned}, in which you did not log in. Use `--realm {names[0]}`, or do it in Slack."
+        else:
+            types = " and ".join(f"`/cdm link {name}`" for name in names)
+            text = f"{owned}, with which your Slack user is not linked. Type {types}."
+        subject = accounts[min(accounts)]
+        return await self._denied(user, action, object, "not_linked_in_realm", text, subject, tenants=tenants)
+
+    def _silent(self, authority: Authority) -> list[str]:
+        return self._roles.named(authority.silent)
 
     def _where(self, action: Action, authority: Authority, verdict: Verdict = Verdict.ALLOW) -> frozenset[Tenant]:
-        return frozenset(
-            t for t in self.tenants if decide_access(action, frozenset({t}), authority, self._rules).verdict is verdict
-        )
+        return decided(action, authority, self._rules, verdict)
 
     def _approves(self, action: Action, authority: Authority) -> frozenset[Tenant]:
         nobody = Subject("")
@@ -347,14 +396,14 @@ class Gate:
         )
 
     async def _from_memory(self, user: Caller, tenants: frozenset[Tenant], object: str, error: OutsideError) -> Person:
-        yes = await self._remembered.get(user)
-        if yes is None or not tenants or not tenants <= yes.hold:
+        known = await self._last.of(user, self.realms(tenants))
+        if not tenants or not tenants <= frozenset[Tenant]().union(*(yes.hold for yes in known)):
             text = (
                 f"Nothing was done, because your rights cannot be checked. {_why(error)} Hold is open to those whose "
                 "rights were confirmed within the last 12 hours; yours were not."
             )
             raise await self._denied(user, Action.HOLD, object, "keycloak_away", text, tenants=tenants) from error
-        return Person(user, yes.subject, yes.username, yes.at, remembered=True)
+        return _remembered(user, known)
 
     async def _nowhere(self, user: Caller, action: Action, tenants: frozenset[Tenant], authority: Authority) -> Denied:
         wanted = tenants or self.tenants
@@ -382,6 +431,12 @@ class Gate:
         await self._audit.note(actor, f"refused:{action}", object, data)
         log.info("access_refused", user=str(user), action=str(action), object=object, reason=reason)
         return Denied(reason, text)
+
+
+def _remembered(user: Caller, known: Sequence[Yes]) -> Person:
+    """By what was last said, the oldest of it."""
+    first = known[0]
+    return Person(user, first.subject, first.username, min(yes.at for yes in known), remembered=True)
 
 
 def _why(error: OutsideError) -> str:

@@ -5,6 +5,7 @@ People's acts never wait for this: each asks Keycloak by itself, and is refused 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
@@ -13,7 +14,7 @@ import structlog
 from prometheus_client import Gauge
 
 from core.errors import OutsideError
-from core.ids import Channel
+from core.ids import Channel, Tenant
 from core.messages.blocks import Message
 from core.messages.keycloak import keycloak_away_message
 from core.ports import Clock, Watched
@@ -44,7 +45,8 @@ class Standing:
 
 
 class KeycloakWatch:
-    """`tick` every `every_s`. Of several processes the one with the lease asks and tells; it keeps it between ticks."""
+    """`tick` every `every_s`. Of several processes the one with the lease asks and tells; it keeps it between ticks.
+    `owns` are the realm's tenants, where there are others."""
 
     def __init__(
         self,
@@ -57,7 +59,9 @@ class KeycloakWatch:
         leases: Leases,
         clock: Clock,
         channel: Channel,
+        owns: Sequence[Tenant] = (),
     ) -> None:
+        self._owns = owns
         self._keycloak = keycloak
         self._realm = realm
         self._lease_s = 2.5 * every_s + 10
@@ -87,14 +91,14 @@ class KeycloakWatch:
         if after.failures < FAILURES_TO_TELL or after.told:
             return self._put(after)
         log.warning("keycloak_absence_told", realm=self._realm, reason=error.reason)
-        message = keycloak_away_message(self._realm, _instant(after.away_ms), error.user_text, None)
+        message = keycloak_away_message(self._realm, _instant(after.away_ms), error.user_text, None, self._owns)
         return [*self._put(replace(after, told=True)), *self._want(after, message, open=True)]
 
     def _answered(self, before: Standing, at_ms: int) -> list[Command]:
         commands = self._put(Standing(good_ms=at_ms))
         if before.told:
             log.info("keycloak_return_told", realm=self._realm, away_s=round((at_ms - before.away_ms) / 1000))
-            message = keycloak_away_message(self._realm, _instant(before.away_ms), "", _instant(at_ms))
+            message = keycloak_away_message(self._realm, _instant(before.away_ms), "", _instant(at_ms), self._owns)
             commands += self._want(before, message, open=False)
         return commands
 

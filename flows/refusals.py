@@ -16,10 +16,10 @@ from core.access import (
     tenants_of,
 )
 from core.errors import OutsideError
-from core.ids import Tenant
+from core.ids import DEFAULT_REALM, Tenant
 from core.messages.answers import in_words
 from core.messages.text import literal
-from core.ports import Roles
+from flows.realms import Realms
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +29,7 @@ MEMBERS_READ = 20
 class Refusals:
     """Texts are mrkdwn. Names of helpers are told to members of their tenant only (DESIGN.md section 4)."""
 
-    def __init__(self, roles: Roles, rules: AccessRules) -> None:
+    def __init__(self, roles: Realms, rules: AccessRules) -> None:
         self._roles = roles
         self._rules = rules
 
@@ -37,9 +37,10 @@ class Refusals:
         what = f"*{in_words(action).capitalize()}*"
         match access.reason:
             case AccessReason.DISABLED:
-                return "Your Keycloak account is disabled. Ask an administrator."
+                return f"Your Keycloak account{self._of(tenants)} is disabled. Ask an administrator."
             case AccessReason.EMAIL_UNVERIFIED:
-                return "Your e-mail address is not verified in Keycloak. Verify it there, then try again."
+                where = self._of(tenants)
+                return f"Your e-mail address is not verified in Keycloak{where}. Verify it there, then try again."
             case AccessReason.SECOND_PERSON:
                 text = f"{what} needs a second person: it is done once somebody else has approved it."
                 alone = _least_alone(action)
@@ -62,12 +63,17 @@ class Refusals:
                 text = f"{what} needs the role `{role}` in {where}; you do not have it there."
                 return text + await self.helpers(access.lacking, authority)
 
+    def _of(self, tenants: frozenset[Tenant]) -> str:
+        """Which realm it is about, where that is one, and not the default one."""
+        realms = {self._rules.realm_of(tenant) for tenant in tenants}
+        return f" (realm {self._roles.named(realms)[0]})" if len(realms) == 1 and DEFAULT_REALM not in realms else ""
+
     async def helpers(self, tenants: frozenset[Tenant], authority: Authority) -> str:
         """Which admins of these tenants can help, told only to members of each."""
         names: list[str] = []
         for tenant in sorted(tenants & tenants_of(authority, self._rules)):
             try:
-                names += await self._roles.admins_of(self._rules.tenant_groups[tenant], limit=MEMBERS_READ)
+                names += await self._roles.admins_of(tenant, limit=MEMBERS_READ)
             except OutsideError as error:
                 log.info("admins_not_read", tenant=tenant, reason=error.reason)
         others = [literal(name, 80) for name in dict.fromkeys(names) if name != authority.username]

@@ -13,9 +13,11 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Protocol
 
 from core.access import Identity
+from core.ids import DEFAULT_REALM, Realm
 
 LIFE_S = 300
 
@@ -74,32 +76,38 @@ class Leaving:
 
 
 class Trips:
-    """Trips of one kind. `prefix` begins each of their states, and tells the kinds apart where all come back to."""
+    """Trips of one kind. `prefix` begins each of their states, and tells the kinds apart where all come back to. A trip
+    goes to the realm it began for, and only that one's proof ends it."""
 
-    def __init__(self, *, prefix: str, states: States, login: Login, public_url: str, life_s: int = LIFE_S) -> None:
+    def __init__(
+        self, *, prefix: str, states: States, logins: Mapping[Realm, Login], public_url: str, life_s: int = LIFE_S
+    ) -> None:
         self._prefix = prefix
         self._states = states
-        self._login = login
+        self._logins = logins
         self._public_url = public_url.rstrip("/")
         self._life_s = life_s
 
-    async def begin(self, payload: Mapping[str, str]) -> str:
+    async def begin(self, realm: Realm, payload: Mapping[str, str]) -> str:
         """The state that opens the trip, good once."""
-        return await self._keep("begun", payload)
+        return await self._keep("begun", {**payload, "realm": realm})
 
-    async def leave(self, state: str, *, max_age: int | None = None, acr_values: str = "") -> Leaving:
-        """Use the state up and go to log in. Raises TripEnded."""
+    async def leave(
+        self, state: str, *, max_age: int | None = None, acr_values: Mapping[Realm, str] = MappingProxyType({})
+    ) -> Leaving:
+        """Use the state up and go to log in. `acr_values` is the level to ask of each realm. Raises TripEnded."""
         begun = await self._take("begun", state)
         browser, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         flow = secrets.token_hex(8)
         left = {**begun, "flow": flow, "browser": _digest(browser), "nonce": nonce, "verifier": verifier}
-        url = self._login.authorize_url(
+        realm, login = self._realm(begun)
+        url = login.authorize_url(
             state=await self._keep("left", left),
             nonce=nonce,
             code_challenge=base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode(),
             redirect_uri=f"{self._public_url}/oidc/callback",
             max_age=max_age,
-            acr_values=acr_values,
+            acr_values=acr_values.get(realm, ""),
         )
         return Leaving(url, self._cookie(flow), browser)
 
@@ -111,12 +119,19 @@ class Trips:
         left = await self._take("left", query.get("state", ""))
         if not hmac.compare_digest(_digest(cookies.get(self._cookie(left["flow"]), "")), left["browser"]):
             raise TripEnded(Stop.OTHER_BROWSER, left)
-        if query.get("iss") != self._login.issuer:
+        _, login = self._realm(left)
+        if query.get("iss") != login.issuer:
             raise TripEnded(Stop.OTHER_ISSUER, left)
         if "error" in query or not query.get("code"):
             raise TripEnded(Stop.CANCELLED, left)
-        token = await self._login.exchange(query["code"], left["verifier"], f"{self._public_url}/oidc/callback")
-        return await self._login.verify(token, nonce=left["nonce"]), left
+        token = await login.exchange(query["code"], left["verifier"], f"{self._public_url}/oidc/callback")
+        return await login.verify(token, nonce=left["nonce"]), left
+
+    def _realm(self, trip: Mapping[str, str]) -> tuple[Realm, Login]:
+        realm = Realm(trip.get("realm", DEFAULT_REALM))
+        if realm not in self._logins:  # the settings have it no more
+            raise TripEnded(Stop.EXPIRED, trip)
+        return realm, self._logins[realm]
 
     async def _keep(self, step: str, payload: Mapping[str, str]) -> str:
         state = f"{self._prefix}{secrets.token_urlsafe(32)}"

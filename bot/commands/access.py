@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Annotated
 from uuid import UUID
@@ -11,14 +11,15 @@ from uuid import UUID
 import typer
 
 from bot.acting import without_relays
-from bot.adapters import access_rules, build_adapters
+from bot.adapters import build_adapters
 from bot.commands.options import CONFIG, Config, failures_told, give_up, settings_of
+from bot.realms import access_rules
 from bot.settings import Settings
 from bot.store_access import opened_store
 from core.access import Action, Link
 from core.access_path import decision, linked_in_words, standing
 from core.errors import NotFound, Refused
-from core.ids import IncidentId, RolloutId, SlackUser, Subject, Tenant
+from core.ids import IncidentId, RolloutId, SlackUser, Subject, Tenant, id_of
 from core.messages.text import plain
 from flows.world import World
 from integrations.clock import SystemClock
@@ -57,35 +58,38 @@ async def _explained(settings: Settings, user: str, action: Action, object: str)
     clock, rules = SystemClock(), access_rules(settings)
     async with opened_store(settings) as store, AsyncExitStack() as stack:
         adapters = await build_adapters(without_relays(settings), clock, stack)
-        subject, steps = _person(user, settings.slack.team, (await Links(store).book()).links)
-        if subject is None:
+        subjects, steps = _person(user, settings.slack.team, (await Links(store).book()).links)
+        if not subjects:
             return steps
-        authority = await adapters.roles.authority(subject)
+        authority = await adapters.roles.authority(subjects)
         if authority is None:
             return [*steps, "account: does not exist in Keycloak any more, so everything is refused"]
         tenants = await _tenants(object, World(adapters.stacks, clock), store, frozenset(rules.tenant_groups))
-        return [*steps, *standing(authority, rules), *decision(action, object, tenants, authority, rules)]
+        for account in authority.accounts:
+            steps += standing(account, rules)
+        return [*steps, *decision(action, object, tenants, authority, rules)]
 
 
-def _person(user: str, team: str, links: Mapping[SlackUser, Link]) -> tuple[Subject | None, list[str]]:
-    """Whom the word means, and the steps of their links. Raises NotFound where nobody linked is called so."""
+def _person(user: str, team: str, links: Sequence[tuple[SlackUser, Link]]) -> tuple[list[Subject], list[str]]:
+    """Whose accounts the word means, and the steps of their links. Raises NotFound where nobody linked is called so."""
     slack = SlackUser(team, user)
-    if slack in links:
-        return links[slack].subject, [linked_in_words(slack, links[slack])]
-    of_account = {s: link for s, link in links.items() if user.casefold() in (link.username.casefold(), link.subject)}
-    if of_account:
-        subject = next(iter(of_account.values())).subject
-        return subject, [linked_in_words(s, link) for s, link in of_account.items()]
+    by_name = [(s, link) for s, link in links if user.casefold() in (link.username.casefold(), link.subject.casefold())]
+    meant = slack if any(s == slack for s, _ in links) else next((s for s, _ in by_name), None)
+    if meant is not None:
+        theirs = [link for s, link in links if s == meant]
+        return [link.subject for link in theirs], [linked_in_words(meant, link) for link in theirs]
     if _is_subject(user):
-        return Subject(user), ["link: no Slack user is linked with this account, so the bot hears nothing from it"]
+        return [Subject(user)], ["link: no Slack user is linked with this account, so the bot hears nothing from it"]
     if user[:1] in "UW" and user.isalnum() and user.isupper():
-        return None, [linked_in_words(slack, None)]
+        return [], [linked_in_words(slack, None)]
     raise NotFound(f"Nobody linked is called {user!r}. Name a Slack user id (U…) or the account's subject.")
 
 
 def _is_subject(user: str) -> bool:
+    """As the audit log writes it: of another realm than the default one with its name before it."""
+    id = id_of(Subject(user))
     try:
-        return str(UUID(user)) == user.lower()
+        return str(UUID(id)) == id.lower()
     except ValueError:
         return False
 

@@ -116,15 +116,16 @@ def _row(use: FamilyUse) -> tuple[str, str, str, str, str, str]:
 async def _keycloak(settings: Settings, store: Store) -> None:
     """As the bots on this store saw it last: it is not asked here."""
     _title("Keycloak")
-    realm, now = settings.keycloak.realm, SystemClock().now().timestamp()
-    found = await standing(store, realm)
-    if found.away_ms:
-        text = f"does not say who may do what since {_time(found.away_ms / 1000)}: nobody's act is allowed"
-    elif found.good_ms:
-        text = f"answered {_span(max(0, int(now - found.good_ms / 1000)))} ago"
-    else:
-        text = "not asked yet by a bot on this store"
-    _line(plain(realm, 40), text)
+    now = SystemClock().now().timestamp()
+    for section in settings.realms().values():
+        found = await standing(store, section.called)
+        if found.away_ms:
+            text = f"does not say who may do what since {_time(found.away_ms / 1000)}: nobody's act is allowed"
+        elif found.good_ms:
+            text = f"answered {_span(max(0, int(now - found.good_ms / 1000)))} ago"
+        else:
+            text = "not asked yet by a bot on this store"
+        _line(plain(section.called, 40), text)
     _line("the bot's rights", "`cdm config check --probe` says whether they are enough, and not too many")
 
 

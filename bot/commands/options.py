@@ -23,6 +23,9 @@ CONFIG = Path("cdm.yaml")
 ByServiceAccount = Annotated[
     bool, typer.Option("--service-account", help="Act as cli.service_account of the settings, instead of logging in.")
 ]
+InRealm = Annotated[
+    str, typer.Option("--realm", help="The Keycloak realm to log in to, where a stack has one of its own.")
+]
 
 
 def give_up(text: str) -> typer.Exit:

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from bot.acting import acting
-from bot.commands.options import CONFIG, ByServiceAccount, Config, failures_told, give_up, say, settings_of
+from bot.commands.options import (
+    CONFIG,
+    ByServiceAccount,
+    Config,
+    InRealm,
+    failures_told,
+    give_up,
+    say,
+    settings_of,
+)
 from bot.settings import Settings
 from bot.terminal import as_lines
 from core.errors import Refused
@@ -26,20 +35,21 @@ def rollout(
     config: Config = CONFIG,
     reason: Annotated[str, typer.Option(help="Where a second person must agree: ask for it, and say why.")] = "",
     service_account: ByServiceAccount = False,
+    realm: InRealm = "",
 ) -> None:
     """Do to a rollout what may be done to it in Slack, after a login, by the same rights."""
     settings = settings_of(config)
     with failures_told():
-        ordered = asyncio.run(_order(settings, verb, name, reason.strip(), service_account))
+        ordered = asyncio.run(_order(settings, verb, name, reason.strip(), service_account, realm))
     said = plain(ordered.text, WIDTH)
     if not ordered.done:
         raise give_up(said)
     typer.echo(said)
 
 
-async def _order(settings: Settings, verb: Verb, name: str, reason: str, service_account: bool) -> Ordered:
+async def _order(settings: Settings, verb: Verb, name: str, reason: str, service_account: bool, realm: str) -> Ordered:
     command = f"rollout {verb.value}"
-    async with acting(settings, SystemClock(), command, service_account=service_account, say=say) as act:
+    async with acting(settings, SystemClock(), command, service_account=service_account, say=say, realm=realm) as act:
         _, visible = await act.parts.gate.viewer(act.caller)
         stack, facts = await act.parts.orders.named(name, visible)
         try:

@@ -6,22 +6,18 @@ from collections.abc import AsyncIterator
 
 from bot.identity import service_account_of
 from bot.probe.finding import Finding, fail, ok, warn
+from bot.realms import device_grant
 from bot.settings import Settings
-from integrations.keycloak.device_grant import DeviceGrant
+from core.ids import DEFAULT_REALM, Realm
 from integrations.keycloak.errors import DeviceGrantOff, LoginRefused
 
 SYSTEM = "Keycloak"
 
 
-async def look(settings: Settings) -> AsyncIterator[Finding]:
+async def look(settings: Settings, realm: Realm) -> AsyncIterator[Finding]:
     """Begins a login that nobody completes: Keycloak forgets it after minutes."""
-    keycloak = settings.keycloak
-    grant = DeviceGrant(
-        server_url=keycloak.url,
-        realm=keycloak.realm,
-        client_id=keycloak.client_id,
-        client_secret=keycloak.client_secret.read,
-    )
+    keycloak = settings.realms()[realm]
+    grant = device_grant(keycloak)
     try:
         await grant.begin()
         yield ok(SYSTEM, "People can log in at the command line.")
@@ -33,7 +29,7 @@ async def look(settings: Settings) -> AsyncIterator[Finding]:
         )
     finally:
         await grant.aclose()
-    account = service_account_of(settings)
+    account = service_account_of(settings) if realm == DEFAULT_REALM else None
     if account is None:
         return
     try:

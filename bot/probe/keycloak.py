@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from bot.adapters import access_rules
 from bot.probe import command_line
 from bot.probe.finding import Finding, fail, ok, warn
-from bot.settings import Settings
-from core.access import Role, RoleScope
+from bot.realms import access_rules, keycloak_roles
+from bot.settings import Keycloak, Settings
+from core.ids import Realm
 from integrations.clock import SystemClock
 from integrations.keycloak.roles import KeycloakRoles
 
@@ -29,25 +29,24 @@ _NO_USE = "nothing the bot does needs it"
 
 
 async def look(settings: Settings) -> AsyncIterator[Finding]:
-    keycloak, rules = settings.keycloak, access_rules(settings)
-    by_subgroup = rules.role_scope is RoleScope.SUBGROUP
-    roles = KeycloakRoles(
-        server_url=keycloak.url,
-        realm=keycloak.realm,
-        client_id=keycloak.client_id,
-        client_secret=keycloak.client_secret.read,
-        clock=SystemClock(),
-        timeout_s=TIMEOUT_S,
-        admin_role=settings.access.admin,
-        admin_subgroup=rules.subgroup_names[Role.ADMIN] if by_subgroup else "",
-    )
-    groups = sorted(set(rules.tenant_groups.values()))
+    """Each realm that owns tenants."""
+    owning = {settings.realm_of(stack) for stack in settings.stacks}
+    for realm, section in settings.realms().items():
+        if realm in owning:
+            async for finding in _look(settings, realm, section):
+                yield finding
+
+
+async def _look(settings: Settings, realm: Realm, keycloak: Keycloak) -> AsyncIterator[Finding]:
+    rules = access_rules(settings)
+    roles = keycloak_roles(settings, realm, SystemClock(), TIMEOUT_S)
+    groups = sorted({path for tenant, path in rules.tenant_groups.items() if rules.realm_of(tenant) == realm})
     try:
         probed = await roles.probe(groups)
         if not probed.reads_people:
-            yield _blind(keycloak.client_id)
+            yield _blind(keycloak)
             return
-        yield ok(SYSTEM, f"The bot's service account reads people, roles and groups in realm {keycloak.realm}.")
+        yield ok(SYSTEM, f"The bot's service account reads people, roles and groups in realm {keycloak.called}.")
         for right in probed.too_much:
             yield warn(
                 SYSTEM,
@@ -65,19 +64,19 @@ async def look(settings: Settings) -> AsyncIterator[Finding]:
         for path in groups:
             if path not in probed.missing_groups:
                 yield await _admins(roles, path, settings)
-        async for finding in command_line.look(settings):
+        async for finding in command_line.look(settings, realm):
             yield finding
     finally:
         await roles.aclose()
 
 
-def _blind(client_id: str) -> Finding:
+def _blind(keycloak: Keycloak) -> Finding:
     return fail(
         SYSTEM,
-        "The bot's service account cannot read people: Keycloak answers its searches with an empty list or a refusal, "
-        "so the bot would take everybody for a stranger.",
-        f"Give service-account-{client_id} the role view-users of the client realm-management (query-users alone is "
-        "not enough: with it searches come back empty and no error is shown).",
+        f"The bot's service account cannot read people in realm {keycloak.called}: Keycloak answers its searches with "
+        "an empty list or a refusal, so the bot would take everybody for a stranger.",
+        f"Give service-account-{keycloak.client_id} the role view-users of the client realm-management (query-users "
+        "alone is not enough: with it searches come back empty and no error is shown).",
     )
 
 

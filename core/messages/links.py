@@ -46,6 +46,24 @@ def link_offer(url: str, known: Link | None) -> Message:
     return compose(told, section(told), context(only))
 
 
+@dataclass(frozen=True, slots=True)
+class RealmLine:
+    """A realm by its name, and the person's link there."""
+
+    name: str
+    link: Link | None
+
+
+def realms_message(lines: Sequence[RealmLine]) -> Message:
+    """To whoever typed `/cdm link` where several realms own the tenants."""
+    head = "Each of these Keycloak realms owns tenants of its own. Type the line of the one to link with:"
+    shown = [
+        f"• `/cdm link {line.name}`" + (f": linked with {mono(line.link.username, 100)}" if line.link else "")
+        for line in lines
+    ]
+    return compose(head, section("\n".join([head, *shown])))
+
+
 def device_offer(url: str, user_code: str, minutes: int, known: Link | None) -> Message:
     """To whoever typed `/cdm link` where Keycloak itself shows the pages."""
     told = (
@@ -89,24 +107,39 @@ def linked_message(link: Link) -> Message:
     return compose(text, section(text))
 
 
-def unlinked_message(link: Link) -> Message:
-    """To the person whose own link is gone."""
+def unlinked_message(links: Sequence[Link]) -> Message:
+    """To the person whose own links are gone."""
     text = (
-        f"Your Slack user is not linked with the Keycloak account {mono(link.username, 100)} any more (it was since "
-        f"{at(link.linked_at)}). Whatever you could do here with that account's rights is closed to this Slack user: "
-        "alarms, devices, rollouts, runbooks. `/cdm link` links again."
+        f"Your Slack user is not linked with the Keycloak account {_accounts(links)} any more ({_since(links)}). "
+        "Whatever you could do here with that account's rights is closed to this Slack user: alarms, devices, "
+        "rollouts, runbooks. `/cdm link` links again."
     )
     return compose(text, section(text))
 
 
-def revoked_message(user: SlackUser, link: Link) -> Message:
-    """To the admin who ended it."""
+def revoked_message(user: SlackUser, ended: Sequence[Link], left: Sequence[Link]) -> Message:
+    """To the admin who ended them; the person still has those `left`."""
+    means = "From now on the bot refuses this Slack user everything."
+    if left:
+        means = f"Still linked: {_accounts(left)}, which other admins may end."
     text = (
-        f"The Slack user {mono(user.user, 40)} is not linked with the Keycloak account {mono(link.username, 100)} any "
-        f"more (it was since {at(link.linked_at)}). From now on the bot refuses this Slack user everything. A new "
+        f"The Slack user {mono(user.user, 40)} is not linked with the Keycloak account {_accounts(ended)} any "
+        f"more ({_since(ended)}). {means} A new "
         "login can link it again; to shut the account itself, disable it in Keycloak."
     )
     return compose(text, section(text))
+
+
+def _accounts(links: Sequence[Link]) -> str:
+    return " and ".join(f"{mono(link.username, 100)}{_in(link)}" for link in links)
+
+
+def _since(links: Sequence[Link]) -> str:
+    return f"it was since {at(min(link.linked_at for link in links))}"
+
+
+def _in(link: Link) -> str:
+    return f" in realm {mono(link.realm, 70)}" if link.realm else ""
 
 
 def _before(known: Link | None) -> str:
@@ -119,7 +152,7 @@ def _before(known: Link | None) -> str:
 
 
 def _line(line: LinkLine) -> str:
-    who = f"*{literal(line.link.username, 80)}* ({literal(line.link.email, 120)})"
+    who = f"*{literal(line.link.username, 80)}* ({literal(line.link.email, 120)}){_in(line.link)}"
     standing = f" · {line.standing}" if line.standing else ""
     proven = f"linked {at(line.link.linked_at)} by {PROOFS[line.link.proof]}"
     return f"• {mono(line.user.user, 40)} is {who}, {proven}{standing}"

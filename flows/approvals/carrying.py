@@ -46,6 +46,7 @@ _WHY = {
     "email_unverified": "the e-mail address is not verified any more",
     "account_gone": "the Keycloak account does not exist any more",
     "not_linked": "the Slack user is not linked any more",
+    "not_linked_in_realm": "the Slack user is not linked in the tenant's Keycloak realm any more",
     "other_account": "the Slack user is linked with another account now",
     "role_missing": "the role is missing",
     "not_a_member": "not a member of the tenant any more",

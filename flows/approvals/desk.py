@@ -221,17 +221,17 @@ class Approvals:
         self, user: Caller, profile: Profile
     ) -> tuple[Sequence[Request], Sequence[Request], Sequence[Request]]:
         """What waits for the person to decide, what they asked for, and what they may sign."""
-        subject = profile.authority.subject
+        subjects = profile.authority.subjects()
         live = await self.book.live()
-        mine = [r for r in live if r.by.subject == subject or r.by.caller == str(user)]
+        mine = [r for r in live if r.by.subject in subjects or r.by.caller == str(user)]
         theirs = [r for r in live if r not in mine and _approves(r, profile)]
-        waiting = [r for r in theirs if r.phase is Phase.OPEN and all(v.by.subject != subject for v in r.votes)]
+        waiting = [r for r in theirs if r.phase is Phase.OPEN and all(v.by.subject not in subjects for v in r.votes)]
         return waiting, mine, [r for r in theirs if r.phase.over and r.under_review]
 
 
 def _approves(request: Request, profile: Profile) -> bool:
     order = request.order
-    high_enough = profile.platform or request.rule.least is not Role.PLATFORM_ADMIN
+    high_enough = order.tenants <= profile.platform or request.rule.least is not Role.PLATFORM_ADMIN
     return high_enough and order.tenants <= profile.approves.get(order.action, frozenset())
 
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from core.access import Identity
-from core.ids import SlackUser, Subject
+from core.ids import Realm, SlackUser, Subject, realm_of
 from core.messages.approval import login_message
 from core.messages.blocks import Message
 from core.ports import Clock
@@ -60,9 +60,11 @@ class Confirmed:
 
 
 class FreshLogin:
-    """`acr` is the level that the realm's step-up flow gives, "" where it has none."""
+    """`acr` is the level that each realm's step-up flow gives, "" where it has none."""
 
-    def __init__(self, *, trips: Trips, audit: AuditLog, clock: Clock, public_url: str, acr: str) -> None:
+    def __init__(
+        self, *, trips: Trips, audit: AuditLog, clock: Clock, public_url: str, acr: Mapping[Realm, str]
+    ) -> None:
         self._trips = trips
         self._audit = audit
         self._clock = clock
@@ -70,7 +72,7 @@ class FreshLogin:
         self._acr = acr
 
     async def begin(self, user: SlackUser, subject: Subject, what: str, purpose: Mapping[str, str]) -> Message:
-        """The private answer with the link. `what` says in words what the login confirms."""
+        """The private answer with the link, to the realm of `subject`. `what` says in words what the login confirms."""
         payload = {
             **{f"for:{name}": value for name, value in purpose.items()},
             "team": user.team,
@@ -78,7 +80,7 @@ class FreshLogin:
             "subject": subject,
             "begun_at": self._clock.now().isoformat(),
         }
-        state = await self._trips.begin(payload)
+        state = await self._trips.begin(realm_of(subject), payload)
         return login_message(what, f"{self._public_url}/confirm/{state}", LIFE_S // 60)
 
     async def leave(self, state: str) -> Leaving:
@@ -113,9 +115,10 @@ class FreshLogin:
         if who.auth_time < datetime.fromisoformat(left["begun_at"]) - SKEW:
             text = "Keycloak did not ask you to log in anew: this login is older than the link."
             raise await self._refused(left, "old_login", f"{text} {AGAIN}")
-        if self._acr and who.acr != self._acr:
+        wanted = self._acr.get(realm_of(who.subject), "")
+        if wanted and who.acr != wanted:
             text = (
-                f"Keycloak says that this login is of level {who.acr or 'none'!r}, and {self._acr!r} is needed. An "
+                f"Keycloak says that this login is of level {who.acr or 'none'!r}, and {wanted!r} is needed. An "
                 "administrator looks at keycloak.step_up_acr, the client scope `acr` and the realm's step-up flow."
             )
             raise await self._refused(left, "low_level", f"{text} {AGAIN}")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.access import Link, Proof
-from core.ids import SlackUser
+from core.ids import DEFAULT_REALM, Realm, SlackUser
 from core.messages.blocks import Message
 from core.messages.links import link_offer
 from flows.linking.codes import CodeDesk
@@ -57,22 +57,20 @@ class Waiting:
 class Linking:
     """`public_url` is the bot as browsers reach it."""
 
-    def __init__(self, *, states: LinkStates, codes: CodeDesk, notary: Notary, login: Login, public_url: str) -> None:
+    def __init__(
+        self, *, states: LinkStates, codes: CodeDesk, notary: Notary, logins: Mapping[Realm, Login], public_url: str
+    ) -> None:
         self._states = states
         self._codes = codes
         self._notary = notary
-        self._login = login
+        self._logins = logins
         self._public_url = public_url.rstrip("/")
         self._redirect_uri = f"{self._public_url}/oidc/callback"
 
-    async def begin(self, user: SlackUser, _place: Place, /) -> Message:
+    async def begin(self, user: SlackUser, realm: Realm, _place: Place, /) -> Message:
         """The private answer to `/cdm link`: an address of our own, good once and for ten minutes."""
-        state = await self._keep("begun", {"team": user.team, "user": user.user})
-        return link_offer(f"{self._public_url}/link/{state}", await self._notary.linked(user))
-
-    async def redeem(self, user: SlackUser, code: str, /) -> Message:
-        """The private answer to `/cdm link <code>`."""
-        return await self._codes.redeem(user, code)
+        state = await self._keep("begun", {"team": user.team, "user": user.user, "realm": realm})
+        return link_offer(f"{self._public_url}/link/{state}", (await self._notary.linked(user)).get(realm))
 
     async def leave(self, state: str) -> Departure:
         """Use up the state and go to Keycloak. The cookie ties what comes back to this browser."""
@@ -80,7 +78,7 @@ class Linking:
         browser, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         flow = secrets.token_hex(8)
         payload = {**begun, "flow": flow, "browser": _digest(browser), "nonce": nonce, "verifier": verifier}
-        url = self._login.authorize_url(
+        url = self._login(begun).authorize_url(
             state=await self._keep("left", payload),
             nonce=nonce,
             code_challenge=base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode(),
@@ -91,18 +89,18 @@ class Linking:
     async def arrive(self, query: Mapping[str, str], cookies: Mapping[str, str]) -> Proposal:
         """Prove who logged in, and compare the two addresses. Raises LinkRefused or OutsideError."""
         left = await self._take("left", query.get("state", ""), cookies)
-        user = _starter(left)
-        if query.get("iss") != self._login.issuer:
+        user, login = _starter(left), self._login(left)
+        if query.get("iss") != login.issuer:
             raise await self._notary.refused(user, LinkReason.OTHER_ISSUER)
         if "error" in query or not query.get("code"):
             raise await self._notary.refused(user, LinkReason.LOGIN_CANCELLED)
-        token = await self._login.exchange(query["code"], left["verifier"], self._redirect_uri)
-        who = await self._login.verify(token, nonce=left["nonce"])
+        token = await login.exchange(query["code"], left["verifier"], self._redirect_uri)
+        who = await login.verify(token, nonce=left["nonce"])
         if not who.email_verified or not who.email:
             raise await self._notary.refused(user, LinkReason.EMAIL_UNVERIFIED, who.subject)
         account = Account(who.subject, who.username, who.email)
         slack_email, proof = await self._compared(user, account)
-        await self._notary.free(user, who.subject)
+        await self._notary.free(user, account)
         kept = {name: left[name] for name in ("team", "user", "flow", "browser")}
         token = await self._keep("arrived", {**kept, **account.noted()})
         return Proposal(token, user, slack_email, who.username, who.email, proof)
@@ -114,7 +112,7 @@ class Linking:
         slack_email, proof = await self._compared(user, account)
         if proof is Proof.EMAIL:
             return await self._notary.write(user, account, proof)
-        await self._notary.free(user, account.subject)
+        await self._notary.free(user, account)
         return Waiting(await self._codes.issue(user, account), user, slack_email, account.username, account.email)
 
     async def _compared(self, user: SlackUser, account: Account) -> tuple[str, Proof]:
@@ -122,6 +120,13 @@ class Linking:
         found = (await self._notary.member(user, account.subject)).email.strip()
         same = bool(found) and found.casefold() == account.email.strip().casefold()
         return found, Proof.EMAIL if same else Proof.CODE
+
+    def _login(self, flow: Mapping[str, str]) -> Login:
+        """The realm in which this linking was begun. LinkRefused where the settings have it no more."""
+        found = self._logins.get(Realm(flow.get("realm", DEFAULT_REALM)))
+        if found is None:
+            raise LinkRefused(LinkReason.EXPIRED)
+        return found
 
     async def _keep(self, step: str, payload: Mapping[str, str]) -> str:
         state = secrets.token_urlsafe(32)

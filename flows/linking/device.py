@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 
 from core.access import Proof
-from core.errors import OutsideError, RateLimited, Refused
-from core.ids import SlackUser
+from core.errors import OutsideError, RateLimited
+from core.ids import Realm, SlackUser
 from core.messages.blocks import Message, compose
 from core.messages.links import declined_message, device_offer, link_question, linked_message
 from core.messages.text import literal
@@ -45,8 +46,8 @@ class DeviceLinking:
         self,
         *,
         grants: LinkGrants,
-        logins: DeviceLogins,
-        verifier: Verifier,
+        logins: Mapping[Realm, DeviceLogins],
+        verifiers: Mapping[Realm, Verifier],
         states: LinkStates,
         notary: Notary,
         answers: PrivateAnswers,
@@ -55,20 +56,21 @@ class DeviceLinking:
     ) -> None:
         self._grants = grants
         self._logins = logins
-        self._verifier = verifier
+        self._verifiers = verifiers
         self._states = states
         self._notary = notary
         self._answers = answers
         self._leases = leases
         self._clock = clock
 
-    async def begin(self, user: SlackUser, place: Place, /) -> Message:
+    async def begin(self, user: SlackUser, realm: Realm, place: Place, /) -> Message:
         """The private answer to `/cdm link`. Raises OutsideError."""
-        code = await self._logins.begin()
+        code = await self._logins[realm].begin()
         now = self._clock.now()
         grant = LinkGrant(
             id=secrets.token_hex(8),
             user=user,
+            realm=realm,
             channel=place.channel,
             response_url=place.response_url,
             code=code,
@@ -76,11 +78,8 @@ class DeviceLinking:
             ends_at=now + timedelta(seconds=code.expires_in_s),
         )
         await self._grants.put(grant, look_at=now + timedelta(seconds=grant.interval_s))
-        known = await self._notary.linked(user)
+        known = (await self._notary.linked(user)).get(realm)
         return device_offer(code.verification_uri_complete, code.user_code, code.expires_in_s // 60, known)
-
-    async def redeem(self, user: SlackUser, code: str, /) -> Message:
-        raise Refused("No code is typed in Slack here: /cdm link, without a code, says where to log in.")
 
     async def tick(self) -> None:
         """Ask Keycloak about each login that is due. Of all processes only the holder of the lease asks."""
@@ -110,11 +109,12 @@ class DeviceLinking:
 
     async def _look(self, grant: LinkGrant) -> None:
         now = self._clock.now()
-        if now >= grant.ends_at:
+        logins = self._logins.get(grant.realm)
+        if now >= grant.ends_at or logins is None:
             await self._end(grant, _not_linked(await self._notary.refused(grant.user, LinkReason.GRANT_OVER)))
             return
         try:
-            token = await self._logins.poll(grant.code)
+            token = await logins.poll(grant.code)
         except RateLimited as busy:
             grant, token = replace(grant, interval_s=grant.interval_s + (busy.retry_after_s or grant.interval_s)), None
         except OutsideError as error:
@@ -136,13 +136,13 @@ class DeviceLinking:
 
     async def _proposed(self, grant: LinkGrant, token: str) -> Message:
         """The question to whoever began. Raises LinkRefused or OutsideError."""
-        user, who = grant.user, await self._verifier.verify(token, nonce=grant.code.nonce)
+        user, who = grant.user, await self._verifiers[grant.realm].verify(token, nonce=grant.code.nonce)
         if not who.email_verified or not who.email:
             raise await self._notary.refused(user, LinkReason.EMAIL_UNVERIFIED, who.subject)
         account = Account(who.subject, who.username, who.email)
         email = (await self._notary.member(user, who.subject)).email
         await self._same(user, email, account)
-        await self._notary.free(user, who.subject)
+        await self._notary.free(user, account)
         state = secrets.token_urlsafe(32)
         noted = {"step": _STEP, "team": user.team, "user": user.user, **account.noted()}
         await self._states.put(state, noted, QUESTION_LIFE_S)

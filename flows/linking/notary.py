@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from core.access import Link, Proof
-from core.ids import SlackUser, Subject
+from core.ids import Realm, SlackUser, Subject, realm_of
 from core.members import Member, outsider
 from core.ports import Clock, Members
 from flows.linking.ports import Audit, Links
@@ -46,8 +46,8 @@ class Notary:
         self._team = team
         self._clock = clock
 
-    async def linked(self, user: SlackUser) -> Link | None:
-        return await self._links.get(user)
+    async def linked(self, user: SlackUser) -> Mapping[Realm, Link]:
+        return await self._links.of(user)
 
     async def member(self, user: SlackUser, subject: Subject | None = None) -> Member:
         """What Slack says now of who began. Raises LinkRefused or OutsideError."""
@@ -56,26 +56,26 @@ class Notary:
             raise await self.refused(user, LinkReason.NO_MEMBER, subject)
         return member
 
-    async def free(self, user: SlackUser, subject: Subject) -> LinkBook:
-        """Every link, if none of them joins this Slack user or this account with another one."""
-        book = await self._links.book()
-        now = book.links.get(user)
-        if now is not None and now.subject != subject:
+    async def free(self, user: SlackUser, account: Account) -> LinkBook:
+        """Every link, if none of this realm joins this Slack user or this account with another one."""
+        book, subject = await self._links.book(), account.subject
+        here = [(other, link) for other, link in book.links if link.realm == realm_of(subject)]
+        if any(other == user and link.subject != subject for other, link in here):
             raise await self.refused(user, LinkReason.LINKED_ALREADY, subject)
-        if any(link.subject == subject for other, link in book.links.items() if other != user):
+        if any(other != user and link.subject == subject for other, link in here):
             raise await self.refused(user, LinkReason.ACCOUNT_TAKEN, subject)
         return book
 
     async def write(self, user: SlackUser, account: Account, proof: Proof) -> Link:
         """The link is written, between its intent and its outcome. Raises LinkRefused."""
         link = Link(account.subject, account.username, account.email, self._clock.now(), proof)
-        book = await self.free(user, link.subject)
-        replaced = {"replaces": link.subject} if user in book.links else {}
-        proven = {"proof": proof.value, **replaced}
+        book = await self.free(user, account)
+        again = any(other == user and old.realm == link.realm for other, old in book.links)
+        proven = {"proof": proof.value, **({"replaces": link.subject} if again else {})}
         ref = await self._audit.intent(link.subject, "link", f"slack:{user}", proven)
         try:
             while not await self._links.put(user, link, book.turn):  # another was written meanwhile
-                book = await self.free(user, link.subject)
+                book = await self.free(user, account)
         except LinkRefused:
             await self._audit.outcome(ref, link.subject, "link", f"slack:{user}", {"linked": False})
             raise

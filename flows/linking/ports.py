@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from core.access import Identity, Link
-from core.ids import Channel, SlackUser
+from core.ids import Channel, Realm, SlackUser
 from core.messages.blocks import Message
 from integrations.store.people import LinkBook
 
@@ -21,10 +21,9 @@ class Place:
 
 
 class LinkWay(Protocol):
-    """What `/cdm link` begins. Both raise Denied or OutsideError."""
+    """What `/cdm link` begins in a realm. Raises OutsideError."""
 
-    async def begin(self, user: SlackUser, place: Place, /) -> Message: ...
-    async def redeem(self, user: SlackUser, code: str, /) -> Message: ...
+    async def begin(self, user: SlackUser, realm: Realm, place: Place, /) -> Message: ...
 
 
 class PrivateAnswers(Protocol):
@@ -50,7 +49,7 @@ class LinkCodes(Protocol):
 class Links(Protocol):
     """The bot's own store of who is linked with whom."""
 
-    async def get(self, user: SlackUser) -> Link | None: ...
+    async def of(self, user: SlackUser) -> Mapping[Realm, Link]: ...
     async def book(self) -> LinkBook: ...
     async def put(self, user: SlackUser, link: Link, turn: str) -> bool: ...
 

@@ -25,7 +25,8 @@ from core.rollouts.facts import RolloutFacts
 from flows.audit_desk import AuditDesk
 from flows.gate import Gate
 from flows.incident_desk import IncidentDesk
-from flows.linking.ports import LinkWay, Place
+from flows.linking.door import LinkDoor
+from flows.linking.ports import Place
 from flows.links import LinkDesk
 from flows.orders import RolloutOrders
 from flows.rollouts.acts import Verb
@@ -53,7 +54,7 @@ class Commands:
         forms: FormDesk,
         approvals: ApprovalDesk,
         catalog: Catalog,
-        linking: LinkWay,
+        linking: LinkDoor,
         linked: LinkDesk,
         audit: AuditDesk,
         links: Mapping[str, str],
@@ -109,9 +110,8 @@ class Commands:
         return [whoami_message(*await self._gate.describe(request.user))]
 
     async def _link(self, request: Typed, command: Command) -> list[Message]:
-        if command.args:
-            return [await self._linking.redeem(request.user, command.args[0])]
-        return [await self._linking.begin(request.user, Place(request.channel, request.response_url))]
+        place = Place(request.channel, request.response_url)
+        return [await self._linking.link(request.user, command.args[0] if command.args else "", place)]
 
     async def _unlink(self, request: Typed, command: Command) -> list[Message]:
         return [await self._linked.unlink(request.user)]

@@ -20,7 +20,7 @@ from keycloak import KeycloakAdmin, KeycloakOpenIDConnection
 from keycloak.exceptions import KeycloakConnectionError, KeycloakGetError
 from keycloak.exceptions import KeycloakError as LibraryError
 
-from core.ids import Subject
+from core.ids import Realm, Subject, id_of, subject_in
 from integrations.keycloak.errors import (
     KeycloakError,
     KeycloakUnavailable,
@@ -118,11 +118,12 @@ def user_not_found(error: object) -> bool:
     return b"User not found" in body
 
 
-def checked_id(subject: Subject) -> str:
-    """The id in the form Keycloak writes it. Anything else could walk to another path."""
-    if not _UUID.fullmatch(subject):
+def checked_id(subject: Subject, realm: Realm) -> str:
+    """The id in the form Keycloak writes it, of an account in that realm. Anything else could walk to another path."""
+    id = id_of(subject)
+    if not _UUID.fullmatch(id) or subject != subject_in(realm, id):
         raise NotASubject("Keycloak was not asked: the linked account's id is not a Keycloak user id. Link it again.")
-    return str(subject)
+    return id
 
 
 async def group_by_path(api: AdminApi, path: str) -> GroupAnswer | None:

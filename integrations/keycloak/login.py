@@ -14,10 +14,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import jwt
-from pydantic import BaseModel, ConfigDict, StrictBool, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, StrictBool, StrictStr
 
 from core.access import Identity
-from core.ids import Subject
+from core.ids import DEFAULT_REALM, Realm, subject_in
 from core.ports import Clock
 from integrations.keycloak.errors import LoginRefused, OddAnswer
 from integrations.keycloak.oidc import OidcEndpoints, body_of
@@ -43,7 +43,8 @@ class _IdToken(BaseModel):
 
 
 class KeycloakLogin:
-    """`public_url` is Keycloak as browsers and tokens name it; `server_url` as the bot reaches it."""
+    """`public_url` is Keycloak as browsers and tokens name it; `server_url` as the bot reaches it. `name` is what the
+    settings call the realm."""
 
     def __init__(
         self,
@@ -55,7 +56,9 @@ class KeycloakLogin:
         clock: Clock,
         public_url: str = "",
         timeout_s: float = 5.0,
+        name: Realm = DEFAULT_REALM,
     ) -> None:
+        self._name = name
         self.issuer = f"{(public_url or server_url).rstrip('/')}/realms/{realm}"
         self._oidc = OidcEndpoints(server_url=server_url, realm=realm, timeout_s=timeout_s)
         self._client_id = client_id
@@ -128,14 +131,15 @@ class KeycloakLogin:
                 options={"require": ["exp", "iat", "iss", "aud", "sub", "nonce"]},
             )
             token = _IdToken.model_validate(claims)
-        except (jwt.InvalidTokenError, ValidationError) as wrong:
+            subject = subject_in(self._name, token.sub)
+        except (jwt.InvalidTokenError, ValueError) as wrong:
             raise LoginRefused("Keycloak's proof of this login does not hold. Nothing was done.") from wrong
         if token.typ != "ID" or token.azp != self._client_id:
             raise LoginRefused("Keycloak's proof of this login was made for something else. Nothing was done.")
         if not hmac.compare_digest(token.nonce.encode(), nonce.encode()):
             raise LoginRefused("Keycloak's proof of this login belongs to another login. Nothing was done.")
         return Identity(
-            subject=Subject(token.sub),
+            subject=subject,
             username=token.preferred_username,
             email=token.email,
             email_verified=token.email_verified,

@@ -11,7 +11,7 @@ import structlog
 from prometheus_client import Counter
 
 from core.access import Authority
-from core.ids import Subject
+from core.ids import DEFAULT_REALM, Realm, Subject, subject_in
 from core.ports import Clock
 from integrations.keycloak.connection import AdminApi, checked_id, group_by_path, user_not_found
 from integrations.keycloak.errors import KeycloakError, OddAnswer, by_status
@@ -32,7 +32,7 @@ class KeycloakRoles:
     `service_accounts` are the clients whose own accounts may act. Keycloak does not say of a user that it is a client's
     account (measured on Keycloak 26.7.3 with view-users), but the name is taken for as long as the client has one.
     `admin_role` is the realm role an admin of a tenant holds; with `admin_subgroup` they are instead the members of
-    the subgroup of that name.
+    the subgroup of that name. `name` is what the settings call the realm.
     """
 
     def __init__(
@@ -47,7 +47,9 @@ class KeycloakRoles:
         admin_role: str = "cdm-admin",
         admin_subgroup: str = "",
         service_accounts: Collection[str] = (),
+        name: Realm = DEFAULT_REALM,
     ) -> None:
+        self._name = name
         self._api = AdminApi(
             server_url=server_url, realm=realm, client_id=client_id, client_secret=client_secret, timeout_s=timeout_s
         )
@@ -61,7 +63,7 @@ class KeycloakRoles:
     async def authority(self, subject: Subject) -> Authority | None:
         """Three reads at once, taken as one answer. None: deleted. `enabled` is read with the roles, since Keycloak
         goes on listing every role of a disabled person (measured on Keycloak 26.7.3)."""
-        read_at, user_id = self._clock.now(), checked_id(subject)
+        read_at, user_id = self._clock.now(), checked_id(subject, self._name)
         try:
             async with self._told_once(), self._api.guard("reading a person's rights"):
                 found = await self._read(user_id)
@@ -73,7 +75,7 @@ class KeycloakRoles:
             return None
         user, roles, groups = found
         return Authority(
-            subject=Subject(str(user.id)),
+            subject=subject_in(self._name, str(user.id)),
             username=user.username,
             email=user.email,
             email_verified=user.email_verified,
@@ -167,12 +169,12 @@ class KeycloakRoles:
         except KeycloakError as error:
             if not self._away and begun >= self._answered_at:
                 self._away = True
-                log.warning("keycloak_went_away", reason=error.reason)
+                log.warning("keycloak_went_away", realm=self._name or self._api.realm, reason=error.reason)
             raise
         self._answered_at = self._clock.monotonic()
         if self._away:
             self._away = False
-            log.info("keycloak_returned")
+            log.info("keycloak_returned", realm=self._name or self._api.realm)
 
 
 def _realm_roles(answer: Any) -> frozenset[str]:

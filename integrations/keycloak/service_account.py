@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import jwt
-from pydantic import BaseModel, ConfigDict, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, StrictStr
 
-from core.ids import Subject
+from core.ids import DEFAULT_REALM, Subject, subject_in
 from integrations.keycloak.errors import LoginRefused, OddAnswer
 from integrations.keycloak.oidc import OidcEndpoints, body_of
 
@@ -50,15 +50,16 @@ class ServiceAccount:
             token = _AccessToken.model_validate(
                 jwt.decode(str(body_of(answer, _WHAT).get("access_token")), options={"verify_signature": False})
             )
+            subject = subject_in(DEFAULT_REALM, token.sub)
         except jwt.InvalidTokenError as odd:
             raise OddAnswer(f"Keycloak gave an answer the bot does not understand when {_WHAT}.") from odd
-        except ValidationError as odd:
+        except ValueError as odd:
             raise OddAnswer(
                 f"Keycloak does not say which account the client {self._client_id} is: give it the client scope basic."
             ) from odd
         if token.azp != self._client_id or token.typ != "Bearer":
             raise OddAnswer(f"Keycloak answered with a token for something else when {_WHAT}.")
-        return Subject(token.sub)
+        return subject
 
     async def aclose(self) -> None:
         await self._oidc.aclose()

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import orjson
 
-from core.ids import Channel, SlackUser
+from core.ids import DEFAULT_REALM, Channel, Realm, SlackUser
 from core.ports import DeviceCode
 from integrations.store.connection import Store
 from integrations.store.families import HOUR, Family
@@ -28,6 +28,7 @@ class LinkGrant:
 
     id: str
     user: SlackUser
+    realm: Realm
     channel: Channel
     response_url: str | None
     code: DeviceCode
@@ -70,6 +71,7 @@ def _grant(raw: bytes) -> LinkGrant:
     return LinkGrant(
         id=found["id"],
         user=SlackUser(**found["user"]),
+        realm=Realm(found.get("realm", DEFAULT_REALM)),
         channel=Channel(found["channel"]),
         response_url=found["response_url"],
         code=DeviceCode(**found["code"]),

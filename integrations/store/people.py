@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import orjson
 
 from core.access import Link, Proof
-from core.ids import Caller, SlackUser, Subject, Tenant
+from core.ids import DEFAULT_REALM, Caller, Realm, SlackUser, Subject, Tenant, realm_of
 from core.ports import Clock
 from integrations.store.connection import Store
 from integrations.store.families import HOUR, Family
@@ -39,13 +39,15 @@ class Yes:
 
 
 class RememberedYes:
-    """Live answers of the identity provider, kept 12 hours for what is open without it. Never used for effects."""
+    """Live answers of each of `realms`, kept 12 hours for what is open without it. Never used for effects."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, realms: Sequence[Realm] = (DEFAULT_REALM,)) -> None:
         self._store = store
         self._clock = clock
+        self._realms = realms
 
     async def put(self, user: Caller, yes: Yes) -> None:
+        """In the realm of the account that it is about."""
         document = {
             "subject": yes.subject,
             "username": yes.username,
@@ -53,10 +55,11 @@ class RememberedYes:
             "hold": sorted(yes.hold),
             "at": yes.at.isoformat(),
         }
-        await self._store.set(f"cdm:yes:{user}", orjson.dumps(document), ex=int(REMEMBERED.total_seconds()))
+        key = _in_realm(f"cdm:yes:{user}", realm_of(yes.subject))
+        await self._store.set(key, orjson.dumps(document), ex=int(REMEMBERED.total_seconds()))
 
-    async def get(self, user: Caller) -> Yes | None:
-        raw = await self._store.get(f"cdm:yes:{user}")
+    async def get(self, user: Caller, realm: Realm) -> Yes | None:
+        raw = await self._store.get(_in_realm(f"cdm:yes:{user}", realm))
         if raw is None:
             return None
         found = orjson.loads(raw)
@@ -69,8 +72,10 @@ class RememberedYes:
         )
         return yes if self._clock.now() - yes.at < REMEMBERED else None
 
-    async def forget(self, user: Caller) -> None:
-        await self._store.delete(f"cdm:yes:{user}")
+    async def forget(self, user: Caller, realm: Realm | None = None) -> None:
+        """What one realm said; without one, what any did."""
+        realms = self._realms if realm is None else (realm,)
+        await self._store.delete(*(_in_realm(f"cdm:yes:{user}", each) for each in realms))
 
 
 class LinkStates:
@@ -130,45 +135,53 @@ return 1
 
 @dataclass(frozen=True, slots=True)
 class LinkBook:
-    """Every link there is. `turn` has moved on as soon as one was written since."""
+    """Every link there is, a Slack user's several ones beside each other. `turn` has moved on as soon as one was
+    written since."""
 
     turn: str
-    links: Mapping[SlackUser, Link]
+    links: tuple[tuple[SlackUser, Link], ...]
 
 
 class Links:
-    """Which Keycloak account a Slack person has proven to be. Written only by a completed linking."""
+    """Which Keycloak account a Slack person has proven to be, in each of `realms`. Written only by a completed
+    linking."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, realms: Sequence[Realm] = (DEFAULT_REALM,)) -> None:
         self._store = store
+        self._realms = realms
 
-    async def get(self, user: SlackUser) -> Link | None:
-        raw = await self._store.get(_key(user))
-        return None if raw is None else _link(raw)
+    async def of(self, user: SlackUser) -> dict[Realm, Link]:
+        found = await self._store.mget([_key(user, realm) for realm in self._realms])
+        return {realm: _link(raw) for realm, raw in zip(self._realms, found, strict=True) if raw is not None}
 
     async def book(self) -> LinkBook:
         """Read key by key: for linking and for lists, not for clicks."""
         turn = (await self._store.get(_TURN) or b"0").decode()
         keys = sorted({key async for key in self._store.scan_iter(match="cdm:link:*", count=_BATCH)})
-        found: dict[SlackUser, Link] = {}
+        found: list[tuple[SlackUser, Link]] = []
         for start in range(0, len(keys), _BATCH):
             some = keys[start : start + _BATCH]
             for key, raw in zip(some, await self._store.mget(some), strict=True):
                 if raw is not None:
-                    team, _, user = key.decode().removeprefix("cdm:link:").partition("/")
-                    found[SlackUser(team, user)] = _link(raw)
-        return LinkBook(turn, found)
+                    team, _, rest = key.decode().removeprefix("cdm:link:").partition("/")
+                    found.append((SlackUser(team, rest.partition("@")[0]), _link(raw)))
+        return LinkBook(turn, tuple(found))
 
     async def put(self, user: SlackUser, link: Link, turn: str) -> bool:
         """False, and nothing written, where another link was written since the book of that turn was read."""
-        return bool(await self._store.eval(_PUT, 2, _TURN, _key(user), turn, orjson.dumps(link)))
+        return bool(await self._store.eval(_PUT, 2, _TURN, _key(user, link.realm), turn, orjson.dumps(link)))
 
-    async def remove(self, user: SlackUser) -> None:
-        await self._store.delete(_key(user))
+    async def remove(self, user: SlackUser, realm: Realm) -> None:
+        await self._store.delete(_key(user, realm))
 
 
-def _key(user: SlackUser) -> str:
-    return f"cdm:link:{user}"
+def _key(user: SlackUser, realm: Realm) -> str:
+    return _in_realm(f"cdm:link:{user}", realm)
+
+
+def _in_realm(key: str, realm: Realm) -> str:
+    """What was written before there were several realms is the default one's."""
+    return f"{key}@{realm}" if realm else key
 
 
 def _link(raw: bytes) -> Link:

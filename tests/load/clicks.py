@@ -22,9 +22,10 @@ from pathlib import Path
 import httpx
 
 from core.access import AccessRules, Action, Link
-from core.ids import SlackUser, Subject, Tenant
+from core.ids import DEFAULT_REALM, SlackUser, Subject, Tenant
 from core.members import Member
 from flows.gate import Gate
+from flows.realms import Realms
 from integrations.clock import SystemClock
 from integrations.keycloak.roles import KeycloakRoles
 from integrations.store.audit import AuditLog
@@ -164,12 +165,13 @@ async def _gate(realm: Realm, people: Sequence[Subject]) -> AsyncIterator[Ask]:
             timeout_s=10,
         )
         stack.push_async_callback(roles.aclose)
+        rules = AccessRules({Tenant(A.id): A.group})
         gate = Gate(
             team=TEAM,
-            roles=roles,
+            roles=Realms({DEFAULT_REALM: roles}, {DEFAULT_REALM: realm.name}, rules),
             links=links,
             members=_Members(),
-            rules=AccessRules({Tenant(A.id): A.group}),
+            rules=rules,
             audit=AuditLog(store, clock),
             remembered=RememberedYes(store, clock),
             clock=clock,

@@ -27,11 +27,13 @@ def set_policy(config: Path, **actions: dict[str, Any]) -> None:
         yaml.dump(tree, file)
 
 
-async def asks_for(person: Person, message: SeenMessage, action: str, reason: str) -> SeenEphemeral:
+async def asks_for(
+    person: Person, message: SeenMessage, action: str, reason: str, channel: str = ROLLOUTS
+) -> SeenEphemeral:
     """Press a button that needs a second person, and give a reason in the form that is offered. What is told then."""
-    refused = await person.presses(message, action)
+    refused = await person.presses(message, action, channel)
     assert "second person" in refused.shown, refused.shown
-    return await gives_reason(person, refused, "ask", reason)
+    return await gives_reason(person, refused, "ask", reason, channel)
 
 
 async def gives_reason(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.keycloak.browser import Browser
 
-_ADDRESS = re.compile(r"open (https?://\S+)")
+ADDRESS = re.compile(r"open (https?://\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,14 @@ class Ended:
     code: int
     out: str
     err: str
+
+
+async def allow(address: str, account: str) -> None:
+    """Somebody opens the address, logs in as `account`, and allows it."""
+    async with Browser() as browser:
+        await browser.open(address)
+        await browser.log_in(account)
+        await browser.submit(button="accept")
 
 
 @dataclass(slots=True)
@@ -29,11 +37,7 @@ class Begun:
     address: str
 
     async def decide(self, account: str) -> None:
-        """Somebody opens the address, logs in as `account`, and allows it."""
-        async with Browser() as browser:
-            await browser.open(self.address)
-            await browser.log_in(account)
-            await browser.submit(button="accept")
+        await allow(self.address, account)
 
     async def end(self, within_s: float = 30.0) -> Ended:
         out, err = await asyncio.wait_for(self.process.communicate(), within_s)
@@ -52,7 +56,7 @@ class Terminal:
         process = await self._start(*words)
         assert process.stderr is not None
         told = ""
-        while not (found := _ADDRESS.search(told)):
+        while not (found := ADDRESS.search(told)):
             line = (await asyncio.wait_for(process.stderr.readline(), 20)).decode()
             assert line, f"it asked for no login: {told}"
             told += line

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from core.ids import SlackUser, Subject
+from core.ids import DEFAULT_REALM, SlackUser, Subject
 from core.messages.blocks import Message
 from flows.approvals.login import PREFIX, Confirmed, FreshLogin, LoginRefused
 from flows.trips import Leaving, Trips
@@ -38,9 +38,11 @@ class Desk:
 
     def fresh(self, acr: str = "") -> FreshLogin:
         clock = SystemClock()
-        trips = Trips(prefix=PREFIX, states=LinkStates(self.store), login=self.login, public_url=PUBLIC)
+        trips = Trips(
+            prefix=PREFIX, states=LinkStates(self.store), logins={DEFAULT_REALM: self.login}, public_url=PUBLIC
+        )
         audit = AuditLog(self.store, clock)
-        return FreshLogin(trips=trips, audit=audit, clock=clock, public_url=PUBLIC, acr=acr)
+        return FreshLogin(trips=trips, audit=audit, clock=clock, public_url=PUBLIC, acr={DEFAULT_REALM: acr})
 
     async def refusals(self) -> list[str]:
         return [e.data["reason"] async for e in AuditLog(self.store, SystemClock()).entries()]

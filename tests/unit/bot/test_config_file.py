@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,17 +68,59 @@ def test_overlapping_wireguard_ranges_are_refused(tmp_path: Path) -> None:
     assert any("overlap" in c.problem for c in found)
 
 
-@pytest.mark.parametrize(("group", "refused"), [("/customer-a", False), ("/other", True)])
-def test_one_tenant_on_two_stacks_is_one_group(tmp_path: Path, group: str, refused: bool) -> None:
-    """Else rights in the one group would be rights in the other's devices."""
+def with_second_stack(
+    tenant: str, *, group: str = "/customer-a", keycloak: str = "", same_hawkbit: bool = False
+) -> str:
     stack = EXAMPLE[EXAMPLE.index("  - name: eu1") : EXAMPLE.index("links:")]
-    second = stack.replace("eu1", "us1").replace("keycloak_group: /customer-a", f"keycloak_group: {group}")
-    text = EXAMPLE.replace(stack, stack.rstrip() + "\n" + second)
-    if refused:
-        assert any("one tenant is one group" in c.problem for c in complaints(tmp_path, text))
-    else:
-        (tmp_path / "cdm.yaml").write_text(text)
-        assert [s.name for s in load_settings(tmp_path / "cdm.yaml").stacks] == ["eu1", "us1"]
+    second = stack.replace("eu1", "us1").replace("id: customer-a", f"id: {tenant}")
+    second = second.replace("keycloak_group: /customer-a", f"keycloak_group: {group}")
+    if not same_hawkbit:
+        second = second.replace("https://hawkbit.example.com", "https://hawkbit-2.example.com")
+    if keycloak:
+        section = f"    keycloak: {{{keycloak}, client_secret: {{file: secrets/keycloak-client-secret}}}}\n"
+        second = second.replace("    relay:\n", f"{section}    relay:\n")
+    return EXAMPLE.replace(stack, stack.rstrip() + "\n" + second)
+
+
+SAME = "url: 'https://keycloak.example.com/', realm: cdm"
+SOUTH = "url: https://south.example.com, realm: cdm, name: south"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"tenant": "customer-a", "group": "/other"}, "one tenant is one group"),
+        ({"tenant": "customer-a", "keycloak": SOUTH}, "one tenant has one owner"),
+        ({"tenant": "customer-b", "keycloak": SOUTH.replace(", name: south", "")}, "are called 'cdm'"),
+        ({"tenant": "customer-b", "keycloak": SOUTH.replace("realm: cdm, name: south", "realm: a b")}, "to be typed"),
+        ({"tenant": "customer-b", "keycloak": SOUTH.replace("name: south", "name: 'south:x'")}, "to be typed"),
+        ({"tenant": "customer-b", "keycloak": SOUTH, "same_hawkbit": True}, "one hawkBit account"),
+        ({"tenant": "customer-b", "keycloak": f"{SAME}, timeout_s: 9"}, "written differently in two places"),
+    ],
+)
+def test_a_tenant_has_one_group_in_one_realm_that_people_can_name(
+    tmp_path: Path, given: dict[str, Any], says: str
+) -> None:
+    """Else rights in the one group would be rights in the other's devices."""
+    found = complaints(tmp_path, with_second_stack(**given))
+    assert any(says in c.problem for c in found), found
+
+
+def test_a_stack_may_have_a_realm_of_its_own_and_the_default_one_written_again_is_the_default_one(
+    tmp_path: Path,
+) -> None:
+    for keycloak, realms in (
+        ("", [""]),
+        (SAME, [""]),
+        (SOUTH, ["", "south"]),
+    ):
+        (tmp_path / "cdm.yaml").write_text(with_second_stack("customer-b", group="/customer-b", keycloak=keycloak))
+        settings = load_settings(tmp_path / "cdm.yaml")
+        assert list(settings.realms()) == realms
+        assert settings.realm_of(settings.stacks[1]) == realms[-1]
+        assert settings.realm_of(settings.stacks[0]) == ""
+    (tmp_path / "cdm.yaml").write_text(with_second_stack("customer-a"))
+    assert [s.name for s in load_settings(tmp_path / "cdm.yaml").stacks] == ["eu1", "us1"]
 
 
 def test_broken_yaml_names_its_line(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from fastapi import FastAPI
 
 from core.access import Link
 from core.errors import Unavailable
-from core.ids import Channel, SlackUser
+from core.ids import DEFAULT_REALM, Channel, Realm, SlackUser
 from core.members import Member
 from flows.linking.browser import Linking
 from flows.linking.codes import CodeDesk
+from flows.linking.door import LinkDoor
 from flows.linking.notary import Notary
 from flows.linking.ports import Place
 from handlers.link.router import build_router
@@ -28,6 +29,9 @@ from tests.keycloak.realm import CLIENT_ID, CLIENT_SECRET
 from tests.keycloak.standin import StandInRealm
 
 ALICE, BOB, MALLORY = SlackUser("T1", "UALICE"), SlackUser("T1", "UBOB"), SlackUser("T1", "UMALLORY")
+
+
+PLACE = Place(Channel("C1"), None)
 
 
 class States:
@@ -70,11 +74,11 @@ class Links:
         self.turn = 0
         self.meanwhile: tuple[SlackUser, Link] | None = None
 
-    async def get(self, user: SlackUser) -> Link | None:
-        return self.written.get(user)
+    async def of(self, user: SlackUser) -> dict[Realm, Link]:
+        return {DEFAULT_REALM: self.written[user]} if user in self.written else {}
 
     async def book(self) -> LinkBook:
-        return LinkBook(str(self.turn), dict(self.written))
+        return LinkBook(str(self.turn), tuple(self.written.items()))
 
     async def put(self, user: SlackUser, link: Link, turn: str) -> bool:
         if self.meanwhile is not None:
@@ -125,12 +129,16 @@ class Bot:
         )
         self.codes = Codes(clock)
         notary = Notary(links=self.links, audit=self.audit, members=self, team="T1", clock=clock)
+        code_desk = CodeDesk(codes=self.codes, notary=notary)
         self.linking = Linking(
             states=self.states,
-            codes=CodeDesk(codes=self.codes, notary=notary),
+            codes=code_desk,
             notary=notary,
-            login=self.login,
+            logins={DEFAULT_REALM: self.login},
             public_url=self.url,
+        )
+        self.door = LinkDoor(
+            ways={DEFAULT_REALM: self.linking}, names={DEFAULT_REALM: "cdm"}, codes=code_desk, notary=notary
         )
         self.app = FastAPI()
         self.app.include_router(build_router(self.linking, public_url=self.url))
@@ -150,7 +158,7 @@ class Bot:
         return found[0]
 
     async def begins(self, user: SlackUser) -> str:
-        return str(await self.linking.begin(user, Place(Channel("C1"), None)))
+        return str(await self.door.link(user, "", PLACE))
 
     @property
     def refusals(self) -> list[str]:

@@ -66,8 +66,7 @@ async def test_a_person_links_both_accounts_by_logging_in_and_confirming(
     assert bot.links.written == {}, "nothing is linked before the person says so"
     await browser.submit()
     assert browser.sees("Your Slack user is now linked with the Keycloak account bob.")
-    link = await bot.links.get(BOB)
-    assert link is not None
+    link = bot.links.written[BOB]
     assert link.subject == await StandInRealm(keycloak.url).user_id("bob")
     assert (link.username, link.email, link.linked_at) == ("bob", "bob@customer-a.example", bot.clock.now())
     assert bot.audit.lines == [

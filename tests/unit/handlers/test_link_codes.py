@@ -21,7 +21,7 @@ from sandbox.wire import WireServer
 from tests.conftest import ManualClock
 from tests.keycloak.browser import Browser
 from tests.keycloak.standin import StandInRealm
-from tests.unit.handlers.link_lab import ALICE, BOB, MALLORY, Bot, bot_at
+from tests.unit.handlers.link_lab import ALICE, BOB, MALLORY, PLACE, Bot, bot_at
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -56,7 +56,7 @@ async def code_for(bot: Bot, user: SlackUser, account: str) -> str:
 
 async def typed(bot: Bot, user: SlackUser, code: str) -> str:
     try:
-        return (await bot.linking.redeem(user, code)).text
+        return (await bot.door.link(user, code, PLACE)).text
     except Denied as denied:
         return denied.text
 

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from core.access import Identity
 from core.errors import OutsideError, RateLimited, Refused, Unavailable
-from core.ids import Channel, SlackUser, Subject
+from core.ids import DEFAULT_REALM, Channel, SlackUser, Subject
 from core.members import Member
 from core.messages.blocks import Message
 from core.ports import DeviceCode
@@ -71,8 +71,8 @@ class Bench:
         notary = Notary(links=self.links, audit=self.audit, members=self, team="T1", clock=self.clock)
         return DeviceLinking(
             grants=LinkGrants(self.store),
-            logins=self.keycloak,
-            verifier=self.keycloak,
+            logins={DEFAULT_REALM: self.keycloak},
+            verifiers={DEFAULT_REALM: self.keycloak},
             states=LinkStates(self.store),
             notary=notary,
             answers=self,
@@ -90,7 +90,7 @@ class Bench:
         self.told.append((user, message.text, message))
 
     async def begins(self, user: SlackUser = BOB) -> str:
-        return (await self.linking.begin(user, Place(Channel("C1"), "http://slack/answer"))).text
+        return (await self.linking.begin(user, DEFAULT_REALM, Place(Channel("C1"), "http://slack/answer"))).text
 
     async def passes(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -183,8 +183,8 @@ async def test_only_who_began_may_answer_and_another_answer_makes_the_question_v
     for who, why in ((ALICE, "Another Slack user began this"), (BOB, "answered before")):
         with pytest.raises(Denied, match=why):
             await bench.linking.confirm(who, bench.question)
-    assert await bench.links.get(BOB) is None
-    assert await bench.links.get(ALICE) is None
+    assert await bench.links.of(BOB) == {}
+    assert await bench.links.of(ALICE) == {}
     assert ("note", "refused:link", "slack:T1/UALICE", {"reason": "not_yours"}) in bench.audit.lines
 
 
@@ -197,5 +197,5 @@ async def test_slack_silent_at_the_answer_leaves_the_button_as_it_is(bench: Benc
         await bench.linking.confirm(BOB, bench.question)
     bench.slack_away = False
     assert "now linked" in (await bench.linking.confirm(BOB, bench.question)).text
-    assert await bench.links.get(BOB) is not None
+    assert DEFAULT_REALM in await bench.links.of(BOB)
     assert "is linked with the Keycloak account `bob`" in await bench.begins()
