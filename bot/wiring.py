@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from fastapi import FastAPI
@@ -214,6 +215,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
                 deciding.promoter,
                 deciding.brakes,
                 deciding.settler,
+                partial(deciding.world.tenants_of, deciding.world.stacks[name]),
                 looks_per_tick=settings.promotion.readings_per_tick,
             )
             for name, site in adapters.sites.items()

@@ -55,11 +55,13 @@ _WITH_DEVICES = (
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What one tick read about one rollout. `old` is the evidence as stored, `new` with this reading folded in."""
+    """What one tick read about one rollout. `tenants`: whose devices are in it, empty where nobody could say (yet);
+    `old` is the evidence as stored, `new` with this reading folded in."""
 
     snapshot: Snapshot
     revision: int
     set_name: str
+    tenants: tuple[Tenant, ...]
     old: dict[GroupId, GroupEvidence]
     new: dict[GroupId, GroupEvidence]
 
@@ -74,6 +76,7 @@ class RolloutWatch:
         promoter: Promoter,
         brakes: Brakes,
         settler: Settler,
+        tenants_of: Callable[[RolloutFacts], Awaitable[frozenset[Tenant]]],
         *,
         looks_per_tick: int = 40,
         concurrency: int = 4,
@@ -83,6 +86,7 @@ class RolloutWatch:
         self._promoter = promoter
         self._brakes = brakes
         self._settler = settler
+        self._tenants_of = tenants_of
         self._looker = Looker(site, ledger.clock)
         self._looks_per_tick = looks_per_tick
         self._slots = asyncio.Semaphore(concurrency)
@@ -191,7 +195,17 @@ class RolloutWatch:
             else:
                 evidence = await self._prepare(snapshot, group, kept, budget)
             new[group.id] = judged(evidence, wanted, site.policy, clock)
-        return _Reading(snapshot, record.revision, str(wanted), old, new)
+        tenants = record.tenants or await self._tenants(facts)
+        return _Reading(snapshot, record.revision, str(wanted), tenants, old, new)
+
+    async def _tenants(self, facts: RolloutFacts) -> tuple[Tenant, ...]:
+        if facts.status not in _WITH_DEVICES:
+            return ()
+        try:
+            return tuple(sorted(await self._tenants_of(facts)))
+        except OutsideError as error:
+            log.info("rollout_tenants_not_read", stack=self._site.stack, rollout=facts.id, reason=error.reason)
+            return ()
 
     async def _recount(self, snapshot: Snapshot, group: GroupFacts, kept: GroupEvidence) -> GroupEvidence:
         """The last started group is read each tick. An earlier one only while hawkBit counts more than we know."""
@@ -242,7 +256,7 @@ class RolloutWatch:
         evidence = reading.new.get(group.id) if group is not None else None
         new_here = record.revision == 0
         record = replace(record, name=snapshot.rollout.name, stale=False, seen_before=_seen_before(reading))
-        record = replace(record, tenants=_tenants(reading, record))
+        record = replace(record, tenants=reading.tenants)
         record = observe(snapshot, site.policy, evidence, record, now, account=site.account)
         by_policy = decide(snapshot, site.policy, evidence, record, now, account=site.account)
         if isinstance(by_policy.intent, SetHold):
@@ -310,11 +324,6 @@ def _seen_before(reading: _Reading) -> tuple[GroupId, int] | None:
     nexts = following(reading.snapshot)
     evidence = reading.new.get(nexts.id) if nexts is not None else None
     return None if evidence is None else (evidence.group, seen_before(evidence))
-
-
-def _tenants(reading: _Reading, record: RolloutRecord) -> tuple[Tenant, ...]:
-    seen = (device.tenant for evidence in reading.new.values() for device in evidence.devices.values())
-    return tuple(sorted({*record.tenants, *(Tenant(tenant) for tenant in seen if tenant is not None)}))
 
 
 def _worth_reading(snapshot: Snapshot) -> Sequence[GroupFacts]:

@@ -14,6 +14,7 @@ from core.devices import DeviceFacts, Reading
 from core.errors import Unavailable
 from core.ids import Channel, DeviceName, RolloutId, Stack, Tenant
 from core.ports import Clock
+from core.rollouts.facts import RolloutFacts
 from core.rollouts.policy import PromotionPolicy
 from flows.rollouts.brakes import Brakes
 from flows.rollouts.ledger import Ledger
@@ -189,7 +190,11 @@ class Lab:
         )
         settler = Settler(ledger)
         promoter, brakes = Promoter(sites, ledger, settler), Brakes(sites, ledger)
-        watch = RolloutWatch(site, ledger, promoter, brakes, settler, looks_per_tick=100_000)
+
+        async def tenants_of(_: RolloutFacts) -> frozenset[Tenant]:
+            return frozenset({TENANT})
+
+        watch = RolloutWatch(site, ledger, promoter, brakes, settler, tenants_of, looks_per_tick=100_000)
         bot = Bot(ledger, promoter, brakes, watch, freezer, client)
         self.bots.append(bot)
         return bot
