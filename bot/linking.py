@@ -8,12 +8,13 @@ from bot.adapters import Adapters
 from bot.settings import Settings
 from core.ids import Realm
 from core.ports import Clock
-from flows.linking.browser import Linking
+from flows.linking.browser import PREFIX, STATE_LIFE_S, Linking
 from flows.linking.codes import CodeDesk
 from flows.linking.device import DeviceLinking
 from flows.linking.door import LinkDoor
 from flows.linking.notary import Notary
 from flows.linking.ports import LinkWay
+from flows.trips import Trips
 from integrations.store.audit import AuditLog
 from integrations.store.connection import Store
 from integrations.store.leases import Leases
@@ -45,7 +46,9 @@ def link_ways(
     notary = Notary(links=links, audit=audit, members=adapters.posts, team=settings.slack.team, clock=clock)
     codes, states = CodeDesk(codes=LinkCodes(store), notary=notary), LinkStates(store)
     logins = {realm: one.login for realm, one in adapters.realms.items()}
-    browser = Linking(states=states, codes=codes, notary=notary, logins=logins, public_url=settings.server.public_url)
+    public_url = settings.server.public_url
+    trips = Trips(prefix=PREFIX, states=states, logins=logins, public_url=public_url, life_s=STATE_LIFE_S)
+    browser = Linking(trips=trips, codes=codes, notary=notary, public_url=public_url)
     ways: dict[Realm, LinkWay] = dict.fromkeys(logins, browser)
     grants = {realm: one.device for realm, one in adapters.realms.items() if one.device is not None}
     device = None

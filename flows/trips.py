@@ -116,9 +116,7 @@ class Trips:
 
     async def arrive(self, query: Mapping[str, str], cookies: Mapping[str, str]) -> tuple[Identity, dict[str, str]]:
         """Who has logged in, and what for. Raises TripEnded or OutsideError."""
-        left = await self._take("left", query.get("state", ""))
-        if not hmac.compare_digest(_digest(cookies.get(self._cookie(left["flow"]), "")), left["browser"]):
-            raise TripEnded(Stop.OTHER_BROWSER, left)
+        left = await self._take("left", query.get("state", ""), cookies)
         _, login = self._realm(left)
         if query.get("iss") != login.issuer:
             raise TripEnded(Stop.OTHER_ISSUER, left)
@@ -126,6 +124,15 @@ class Trips:
             raise TripEnded(Stop.CANCELLED, left)
         token = await login.exchange(query["code"], left["verifier"], f"{self._public_url}/oidc/callback")
         return await login.verify(token, nonce=left["nonce"]), left
+
+    async def hold(self, left: Mapping[str, str], payload: Mapping[str, str]) -> str:
+        """A token for one more step in the same browser, good once: `payload`, beside what the trip began with."""
+        kept = {name: value for name, value in left.items() if name not in ("nonce", "verifier")}
+        return await self._keep("held", {**kept, **payload})
+
+    async def resume(self, token: str, cookies: Mapping[str, str]) -> dict[str, str]:
+        """What `hold` kept. Raises TripEnded."""
+        return await self._take("held", token, cookies)
 
     def _realm(self, trip: Mapping[str, str]) -> tuple[Realm, Login]:
         realm = Realm(trip.get("realm", DEFAULT_REALM))
@@ -138,10 +145,15 @@ class Trips:
         await self._states.put(state, {**payload, "step": step}, self._life_s)
         return state
 
-    async def _take(self, step: str, state: str) -> dict[str, str]:
+    async def _take(self, step: str, state: str, cookies: Mapping[str, str] | None = None) -> dict[str, str]:
+        """What was kept under the state, once; only for this step, and only in the browser that left."""
         found = await self._states.take(state) if state.startswith(self._prefix) else None
         if found is None or found.pop("step") != step:
             raise TripEnded(Stop.EXPIRED, {})
+        if cookies is not None:
+            shown = cookies.get(self._cookie(found["flow"]), "")
+            if not hmac.compare_digest(_digest(shown), found["browser"]):
+                raise TripEnded(Stop.OTHER_BROWSER, found)
         return found
 
     def _cookie(self, flow: str) -> str:

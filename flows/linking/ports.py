@@ -60,15 +60,6 @@ class Verifier(Protocol):
     async def verify(self, id_token: str, *, nonce: str) -> Identity: ...
 
 
-class Login(Verifier, Protocol):
-    """The identity provider's login. Methods raise `core.errors.OutsideError`."""
-
-    @property
-    def issuer(self) -> str: ...
-    def authorize_url(self, *, state: str, nonce: str, code_challenge: str, redirect_uri: str) -> str: ...
-    async def exchange(self, code: str, verifier: str, redirect_uri: str) -> str: ...
-
-
 class Audit(Protocol):
     """Intent before the effect, outcome after. `intent` raises while nothing can be written down."""
 

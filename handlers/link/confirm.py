@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import structlog
 from fastapi import Request, Response
-from fastapi.responses import RedirectResponse
 
 from core.errors import OutsideError
 from flows.approvals.desk import Approvals
 from flows.approvals.login import AGAIN, FreshLogin, LoginRefused
 from flows.gate import Denied
 from flows.trips import LIFE_S
-from handlers.link.pages import HEADERS, confirmed_page, not_confirmed_page
+from handlers.link.pages import confirmed_page, not_confirmed_page, off_to_keycloak
 
 log = structlog.get_logger(__name__)
 
@@ -33,17 +32,7 @@ class Confirming:
             leaving = await self._fresh.leave(state)
         except LoginRefused as refused:
             return not_confirmed_page(refused.text, 410 if refused.expired else 403)
-        answer = RedirectResponse(leaving.url, status_code=303, headers=HEADERS)
-        answer.set_cookie(
-            leaving.cookie,
-            leaving.value,
-            max_age=2 * LIFE_S,
-            path="/",
-            secure=secure,
-            httponly=True,
-            samesite="lax",
-        )
-        return answer
+        return off_to_keycloak(leaving, secure=secure, life_s=LIFE_S)
 
     async def arrived(self, request: Request) -> Response:
         """Whoever logged in anew, and what for: done now, or refused with the reason."""

@@ -6,11 +6,12 @@ import base64
 import hashlib
 from html import escape
 
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 
 from core.access import Link, Proof
 from flows.linking.browser import Proposal, Waiting
 from flows.linking.refusals import AGAIN
+from flows.trips import Leaving
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:4rem auto;padding:0 1rem;color:#1d1c1d}"
@@ -38,6 +39,21 @@ def _page(title: str, body: str, status: int) -> HTMLResponse:
         status_code=status,
         headers=HEADERS,
     )
+
+
+def off_to_keycloak(leaving: Leaving, *, secure: bool, life_s: int) -> RedirectResponse:
+    """The browser is marked, and sent to log in."""
+    answer = RedirectResponse(leaving.url, status_code=303, headers=HEADERS)
+    answer.set_cookie(
+        leaving.cookie,
+        leaving.value,
+        max_age=2 * life_s,
+        path="/",
+        secure=secure,
+        httponly=True,
+        samesite="lax",
+    )
+    return answer
 
 
 def confirm_page(proposal: Proposal, action: str) -> HTMLResponse:

@@ -7,13 +7,12 @@ from urllib.parse import parse_qsl
 
 import structlog
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
 
 from core.errors import OutsideError
 from flows.linking.browser import STATE_LIFE_S, Linking, Waiting
 from flows.linking.refusals import LinkReason, LinkRefused
 from handlers.link.confirm import Confirming
-from handlers.link.pages import HEADERS, away_page, code_page, confirm_page, linked_page, refused_page
+from handlers.link.pages import away_page, code_page, confirm_page, linked_page, off_to_keycloak, refused_page
 
 log = structlog.get_logger(__name__)
 
@@ -30,18 +29,7 @@ def build_router(linking: Linking, *, public_url: str, confirming: Confirming | 
     @router.get("/link/{state}")
     async def leave(state: str) -> Response:
         async def to_keycloak() -> Response:
-            departure = await linking.leave(state)
-            answer = RedirectResponse(departure.url, status_code=303, headers=HEADERS)
-            answer.set_cookie(
-                departure.cookie,
-                departure.value,
-                max_age=2 * STATE_LIFE_S,
-                path="/",
-                secure=secure,
-                httponly=True,
-                samesite="lax",
-            )
-            return answer
+            return off_to_keycloak(await linking.leave(state), secure=secure, life_s=STATE_LIFE_S)
 
         return await _shown(to_keycloak)
 

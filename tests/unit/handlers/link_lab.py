@@ -14,11 +14,12 @@ from core.access import Link
 from core.errors import Unavailable
 from core.ids import DEFAULT_REALM, Channel, Realm, SlackUser
 from core.members import Member
-from flows.linking.browser import Linking
+from flows.linking.browser import PREFIX, STATE_LIFE_S, Linking
 from flows.linking.codes import CodeDesk
 from flows.linking.door import LinkDoor
 from flows.linking.notary import Notary
 from flows.linking.ports import Place
+from flows.trips import Trips
 from handlers.link.router import build_router
 from integrations.clock import SystemClock
 from integrations.keycloak.login import KeycloakLogin
@@ -130,13 +131,14 @@ class Bot:
         self.codes = Codes(clock)
         notary = Notary(links=self.links, audit=self.audit, members=self, team="T1", clock=clock)
         code_desk = CodeDesk(codes=self.codes, notary=notary)
-        self.linking = Linking(
+        trips = Trips(
+            prefix=PREFIX,
             states=self.states,
-            codes=code_desk,
-            notary=notary,
             logins={DEFAULT_REALM: self.login},
             public_url=self.url,
+            life_s=STATE_LIFE_S,
         )
+        self.linking = Linking(trips=trips, codes=code_desk, notary=notary, public_url=self.url)
         self.door = LinkDoor(
             ways={DEFAULT_REALM: self.linking}, names={DEFAULT_REALM: "cdm"}, codes=code_desk, notary=notary
         )
