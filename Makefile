@@ -2,7 +2,8 @@
 PY ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-JOBS ?= 2
+# Tests wait more than they reckon: three workers keep two cores busy, and no more.
+JOBS ?= 3
 
 .PHONY: run test bench shots lint types layers setup lock
 setup: $(VENV)/.ready
