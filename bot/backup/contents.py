@@ -17,13 +17,14 @@ KEPT = frozenset(
         *("intake", "intake failures", "intake, unreadable", "work, failed"),
         *("alarms", "alarms, active", "alarms to read again", "incidents", "incidents, open", "incidents of a tenant"),
         *("incidents of a device", "last incident of a device and type", "lately opened", "device lists to upload"),
-        *("rollouts", "rollout evidence", "rollouts tracked", "approvals", "approvals, live"),
+        *("rollouts", "rollout evidence", "rollouts tracked", "approvals"),
         *("outbox, wanted", "outbox, rows", "outbox, files", "outbox, due", "outbox, pending", "outbox, lanes"),
         "outbox, dead",
     }
 )
 LEFT_OUT: Mapping[str, str] = {
     "leases": "whoever held them is gone",
+    "approvals, live": "what was agreed to then must not be carried out now; an open request can still be decided",
     "replicas": "so are these",
     "work": "clicks and commands of then: carried out since, or no longer wanted",
     "seen requests": "they only fend off twins of those",

@@ -147,7 +147,7 @@ class Settler:
     async def _send_pause(self, held: Held, site: Site, record: RolloutRecord, pause: PauseIntent) -> RolloutRecord:
         """Best effort right away. The intent stands whatever the answer, so nothing is promoted after it."""
         object = object_of(record.stack, record.rollout)
-        ref = await self._ledger.intent(pause.by, "pause", object, {"reason": pause.reason})
+        ref = await self._ledger.intent(pause.by, "pause", object, {**record.concerned(), "reason": pause.reason})
         said = "answered 204"
         try:
             await site.rollouts.pause(record.rollout)

@@ -10,7 +10,7 @@ import stat
 import tarfile
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
@@ -22,13 +22,17 @@ from bot.backup.repeating import RESTORE, UNSURE, prepare
 from bot.cli import app
 from bot.config_file import load_settings
 from bot.store_survey import ALL_FAMILIES
+from core.access import Action
+from core.approvals import Order, Party, Phase, Rule, ask
 from core.audit import Keyring
-from core.ids import AlarmId, Channel, GroupId, RolloutId, Stack, Tenant
+from core.evidence import Evidence
+from core.ids import AlarmId, ApprovalId, Channel, GroupId, RolloutId, Stack, Subject, Tenant
 from core.incidents import incident_id
 from core.messages.blocks import compose
 from core.outbox import Row, State, Wanted
 from core.rollouts.actors import SCHEDULER
 from core.rollouts.records import Attempt, AttemptState, RolloutRecord
+from integrations.store.approvals import ApprovalStore
 from integrations.store.audit import HEAD, STREAM, AuditLog
 from integrations.store.connection import Store, connect
 from integrations.store.embedded import EmbeddedStore
@@ -77,11 +81,21 @@ async def working(server: EmbeddedStore, clock: ManualClock, keys: Keyring) -> A
     await queue.prepare()
     await queue.put({"kind": "click", "action": "promote"}, once="trigger-1")
     await Leases(store, clock).acquire("rollout:eu1/17", 60)
+    await agreed_to(store)
     await store.set("cdm:linking:state-1", b"{}", ex=600)
     await store.set("cdm:yes:U0BOB", b"{}", ex=600)
     await store.set("somebody:else", b"1")
     yield store
     await store.aclose()
+
+
+async def agreed_to(store: Store) -> None:
+    """Others agreed to a stop, and it was just about to be carried out."""
+    order = Order(Action.STOP, "rollout:eu1/17", "Stop it", {}, Stack("eu1"), frozenset(), CHANNEL)
+    by = Party(Subject("s"), "bob", "T0/U0BOB")
+    asked = ask(ApprovalId("k7q2mz"), order, by, "why not", Evidence({}), Rule(), datetime(2026, 11, 1, tzinfo=UTC))
+    for command in ApprovalStore(store).save(replace(asked, phase=Phase.AGREED)):
+        await store.execute_command(*command)
 
 
 def wanted(key: str, **more: object) -> Wanted:
@@ -151,6 +165,17 @@ async def test_what_is_restored_is_what_survives_and_its_audit_chain_goes_on(
     assert (await store.get("cdm:schema")) == b"1"
     await store.aclose()
     await other.stop()
+
+
+async def test_what_was_agreed_to_then_is_not_carried_out_now(
+    working: Store,
+) -> None:
+    assert [request.id for request in await ApprovalStore(working).live()] == ["k7q2mz"]
+    await contents.leave_out(working)  # as a restore does with the copy
+    assert await ApprovalStore(working).live() == []
+    kept = await ApprovalStore(working).request(ApprovalId("k7q2mz"))
+    assert kept is not None
+    assert kept.reason == "why not"
 
 
 async def test_a_restore_without_a_login_is_told_in_the_log_it_leads_to_and_to_the_admins(
