@@ -14,6 +14,7 @@ from bot.realms import access_rules
 from bot.settings import Settings
 from core.ids import Channel
 from core.ports import Clock
+from flows.acts import AllActs
 from flows.approvals.book import ApprovalBook
 from flows.approvals.carrying import Carrying
 from flows.approvals.desk import Approvals
@@ -51,7 +52,7 @@ class Deciding:
     settler: Settler
     promoter: Promoter
     brakes: Brakes
-    acts: RolloutActs
+    acts: AllActs
     orders: RolloutOrders
     approvals: Approvals
     linked: LinkDesk
@@ -76,7 +77,7 @@ def build_deciding(settings: Settings, adapters: Adapters, store: Store, clock: 
     ledger = Ledger(records, leases, audit, outbox, clock)
     settler = Settler(ledger)
     promoter, brakes = Promoter(adapters.sites, ledger, settler), Brakes(adapters.sites, ledger)
-    acts = RolloutActs(world=world, sites=adapters.sites, ledger=ledger, promoter=promoter, brakes=brakes)
+    acts = AllActs([RolloutActs(world=world, sites=adapters.sites, ledger=ledger, promoter=promoter, brakes=brakes)])
     rules, public_url = approval_rules(settings), settings.server.public_url
     fresh = FreshLogin(
         trips=Trips(

@@ -15,8 +15,8 @@ from core.rollouts.actors import person
 from core.rollouts.facts import RolloutFacts
 from core.rollouts.records import RolloutRecord
 from core.rollouts.views import Progress, nameless
+from flows.acts import Acts
 from flows.gate import Denied, Gate, Person, SecondPerson
-from flows.rollouts.acts import RolloutActs, Verb
 from flows.world import StackWorld, World
 from integrations.store.rollouts import RolloutStore
 
@@ -33,7 +33,7 @@ class RolloutOrders:
     """What people may ask of rollouts, and what they may see of them."""
 
     def __init__(
-        self, *, world: World, gate: Gate, acts: RolloutActs, records: RolloutStore, rules: Mapping[Action, Rule]
+        self, *, world: World, gate: Gate, acts: Acts, records: RolloutStore, rules: Mapping[Action, Rule]
     ) -> None:
         self._world = world
         self._gate = gate
@@ -98,16 +98,10 @@ class RolloutOrders:
             return view
         return nameless(view)
 
-    async def order(
-        self, user: Caller, verb: Verb, stack_name: str, rollout: RolloutId, group_index: int | None
-    ) -> Ordered:
-        """Carry out an order; what happened. Raises Denied or OutsideError where nothing was begun;
-        NeedsAnother or LoginWanted where it may be asked for, or done after a fresh login.
-
-        `group_index` is the group that the person was shown; None (a typed command) means the next one as hawkBit has
-        it now.
-        """
-        order = await self._acts.order(verb, stack_name, rollout, group_index)
+    async def order(self, user: Caller, value: str) -> Ordered:
+        """Carry out the order that `value` names; what happened. Raises Denied or OutsideError where nothing was begun;
+        NeedsAnother or LoginWanted where it may be asked for, or done after a fresh login."""
+        order = await self._acts.ordered(value)
 
         async def allowed() -> Person:
             """Asked at the click, and again under the rollout's lease, right before anything is done."""

@@ -53,7 +53,7 @@ async def _order(settings: Settings, verb: Verb, name: str, reason: str, service
         _, visible = await act.parts.gate.viewer(act.caller)
         stack, facts = await act.parts.orders.named(name, visible)
         try:
-            return await act.parts.orders.order(act.caller, verb, stack.name, facts.id, None)
+            return await act.parts.orders.order(act.caller, f"{verb}:{stack.name}/{facts.id}")
         except NeedsAnother as needs:
             if not reason:
                 raise Refused(f'{as_lines(needs.text)} To ask for it, type the same with --reason "why".') from None

@@ -29,9 +29,9 @@ from core.evidence import Evidence
 from core.ids import ApprovalId, Caller, SlackUser, caller_of
 from core.ports import Clock
 from core.rollouts.actors import person
+from flows.acts import Acts
 from flows.approvals.book import ApprovalBook
 from flows.gate import Denied, Gate, Person, SecondPerson
-from flows.rollouts.acts import RolloutActs
 from integrations.store.leases import Lease, LeaseLost
 
 log = structlog.get_logger(__name__)
@@ -74,7 +74,7 @@ class _NoMore(Exception):
 
 
 class Carrying:
-    def __init__(self, *, gate: Gate, acts: RolloutActs, book: ApprovalBook, clock: Clock) -> None:
+    def __init__(self, *, gate: Gate, acts: Acts, book: ApprovalBook, clock: Clock) -> None:
         self._gate = gate
         self._acts = acts
         self._book = book

@@ -31,11 +31,11 @@ from core.messages.approval import asked_message, told_message
 from core.messages.blocks import Message, compose
 from core.messages.text import plain
 from core.ports import Clock
+from flows.acts import Acts
 from flows.approvals.book import ApprovalBook
 from flows.approvals.carrying import Carrying
 from flows.approvals.login import Confirmed, FreshLogin
 from flows.gate import Denied, Gate, Person, Profile, SecondPerson
-from flows.rollouts.acts import RolloutActs
 from integrations.store.approvals import MAX_LIVE
 
 MIN_REASON = 3
@@ -55,7 +55,7 @@ class Approvals:
     """What people do about requests. Methods raise Denied or OutsideError where nothing was done."""
 
     gate: Gate
-    acts: RolloutActs
+    acts: Acts
     book: ApprovalBook
     carrying: Carrying
     fresh: FreshLogin

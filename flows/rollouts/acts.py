@@ -36,7 +36,7 @@ class Verb(StrEnum):
     CONTINUE = "continue"
 
 
-NEEDS: Mapping[Verb, Action] = {
+NEEDS: Mapping[str, Action] = {
     Verb.PROMOTE: Action.PROMOTE,
     Verb.RESUME: Action.RESUME,
     Verb.PAUSE: Action.PAUSE,
@@ -70,6 +70,8 @@ class RolloutActs:
         self._ledger = ledger
         self._promoter = promoter
         self._brakes = brakes
+
+    needs: Mapping[str, Action] = NEEDS
 
     async def order(self, verb: Verb, stack_name: str, rollout: RolloutId, group: int | None) -> Order:
         """The order as it stands now. `group` is the one that the person was shown; None for the next one, which

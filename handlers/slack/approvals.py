@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.access import APPROVABLE
 from core.errors import Refused
-from core.ids import ApprovalId, RolloutId, SlackUser, Stack
+from core.ids import ApprovalId, SlackUser
 from core.messages.approval import (
     APPROVE,
     SHOWN_DIGEST,
@@ -15,32 +15,34 @@ from core.messages.approval import (
 )
 from core.messages.blocks import Message, compose, section
 from core.messages.text import literal, plain
+from flows.acts import AllActs
 from flows.approvals.desk import Approvals
 from flows.gate import Gate
 from flows.orders import LoginWanted, NeedsAnother, RolloutOrders
-from flows.rollouts.acts import NEEDS, RolloutActs, Verb
 from handlers.slack.requests import Reasoned
 
 DECISIONS = frozenset({APPROVE, WITHDRAW, SIGN})
 """Buttons that decide about a request at once."""
-ASKABLE = tuple(verb.value for verb in Verb if NEEDS[verb] in APPROVABLE)
 
 
 class ApprovalDesk:
-    def __init__(self, *, gate: Gate, orders: RolloutOrders, acts: RolloutActs, approvals: Approvals) -> None:
+    def __init__(self, *, gate: Gate, orders: RolloutOrders, acts: AllActs, approvals: Approvals) -> None:
         self._gate = gate
         self._orders = orders
         self._acts = acts
         self._approvals = approvals
+        self.verbs = frozenset(acts.needs)
+        self.askable = tuple(verb for verb, action in acts.needs.items() if action in APPROVABLE)
 
-    async def order(self, user: SlackUser, verb: Verb, stack: str, rollout: RolloutId, group: int | None) -> Message:
-        """Carry it out, or say what it takes: to ask for it, or to log in anew. Raises Denied or OutsideError."""
+    async def order(self, user: SlackUser, named: str) -> Message:
+        """Carry out what is `named` (the value of a button), or say what it takes: to ask for it, or to log in anew.
+        Raises Denied or OutsideError."""
         try:
-            ordered = await self._orders.order(user, verb, stack, rollout, group)
+            ordered = await self._orders.order(user, named)
         except NeedsAnother as needs:
             order = needs.order
             value = f"{self._acts.value(order)}|{plain(order.title, 120)}"
-            typed = f"/cdm ask {verb.value} <rollout> <reason>"
+            typed = f"/cdm ask {order.params['verb']} <rollout> <reason>"
             glass = needs.peer and self._approvals.rule(order.action).break_glass
             return needs_second_message(needs.text, value, typed, glass=glass)
         except LoginWanted as wanted:
@@ -48,9 +50,8 @@ class ApprovalDesk:
         safe = literal(ordered.text, 2000)
         return compose(safe, section(safe))
 
-    async def ask(self, user: SlackUser, verb: Verb, stack: Stack, rollout: RolloutId, reason: str) -> Message:
-        order = await self._acts.order(verb, stack, rollout, None)
-        return await self._approvals.ask(user, self._acts.value(order), reason)
+    async def ask(self, user: SlackUser, named: str, reason: str) -> Message:
+        return await self._approvals.ask(user, named, reason)
 
     async def decide(self, user: SlackUser, what: str, value: str, reason: str = "") -> Message:
         """`value` is the request's id, for an approval with the digest that was shown."""

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from core.errors import Refused
-from core.ids import IncidentId, RolloutId
+from core.ids import IncidentId
 from core.messages.blocks import Message, compose, section
 from core.messages.links import LINK_CONFIRM, LINK_DECLINE
 from core.messages.text import literal
 from core.messages.views import RUN_FORM
 from flows.incident_desk import IncidentDesk
 from flows.linking.device import DeviceLinking
-from flows.rollouts.acts import Verb
 from flows.runs import RunRequest, Runs
 from handlers.slack.approvals import DECISIONS, ApprovalDesk
 from handlers.slack.requests import Click
 from handlers.slack.run_form import FormDesk
 
-_VERBS = {verb.value: verb for verb in Verb}
 _RUNBOOKS = {"run:journal": "journal", "run:rauc-status": "rauc-status", "redeploy": "redeploy"}
 
 
@@ -40,7 +38,7 @@ class Clicks:
 
     async def answer(self, click: Click) -> list[Message]:
         """Private answers; what everybody should see changes in its own message. Raises Denied or OutsideError."""
-        if click.action in _VERBS:
+        if click.action in self._approvals.verbs:
             return [await self._order(click)]
         if click.action in DECISIONS:
             return [await self._approvals.decide(click.user, click.action, click.value)]
@@ -61,12 +59,7 @@ class Clicks:
         raise Refused("This button is from an older version of the bot. Nothing was done; use the newest message.")
 
     async def _order(self, click: Click) -> Message:
-        stack, _, rest = click.value.partition("/")
-        rollout, _, group = rest.partition("/")
-        if not stack or not rollout.isdecimal() or (group and not group.isdecimal()):
-            raise Refused("This button does not say which rollout it means. Nothing was done.")
-        index = int(group) if group else None
-        return await self._approvals.order(click.user, _VERBS[click.action], stack, RolloutId(int(rollout)), index)
+        return await self._approvals.order(click.user, f"{click.action}:{click.value}")
 
     async def _run(self, click: Click) -> None:
         incident = IncidentId(click.value)

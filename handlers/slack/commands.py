@@ -32,7 +32,7 @@ from flows.orders import RolloutOrders
 from flows.rollouts.acts import Verb
 from flows.runs import RunRequest, Runs
 from flows.world import Found, StackWorld, World
-from handlers.slack.approvals import ASKABLE, ApprovalDesk
+from handlers.slack.approvals import ApprovalDesk
 from handlers.slack.requests import Typed
 from handlers.slack.run_form import FormDesk
 from runbooks import Catalog
@@ -225,18 +225,22 @@ class Commands:
         return answers
 
     async def _order(self, request: Typed, command: Command) -> list[Message]:
-        verb = Verb(command.name.removeprefix("rollout "))
         _, visible = await self._gate.viewer(request.user)
         stack, facts = await self._orders.named(command.args[0], visible)
-        return [await self._approvals.order(request.user, verb, stack.name, facts.id, None)]
+        return [
+            await self._approvals.order(
+                request.user, f"{command.name.removeprefix('rollout ')}:{stack.name}/{facts.id}"
+            )
+        ]
 
     async def _ask(self, request: Typed, command: Command) -> list[Message]:
         word, rest = command.args
-        if word not in ASKABLE:
-            raise Refused(f"{plain(word, 40)!r} is nothing to be asked for. There are: {', '.join(ASKABLE)}.")
+        askable = self._approvals.askable
+        if word not in askable:
+            raise Refused(f"{plain(word, 40)!r} is nothing to be asked for. There are: {', '.join(askable)}.")
         _, visible = await self._gate.viewer(request.user)
         stack, facts, reason = await self._orders.begun_with(rest, visible)
-        return [await self._approvals.ask(request.user, Verb(word), stack.name, facts.id, reason)]
+        return [await self._approvals.ask(request.user, f"{word}:{stack.name}/{facts.id}", reason)]
 
     async def _list_approvals(self, request: Typed, command: Command) -> list[Message]:
         return [await self._approvals.listed(request.user)]
