@@ -121,6 +121,10 @@ def _a_rollout(about: About, rest: str, part: Part) -> bool:
     return stack == about.stack and number in about.alone
 
 
+def _a_moment(about: About, rest: str, part: Part) -> bool:
+    return _a_rollout(about, rest, part) or (rest.startswith(f"{about.stack}/") and about.marks.stand_in(part.text))
+
+
 def _a_rollout_id(about: About, rest: str, part: Part) -> bool:
     return rest == about.stack and part.id.decode() in about.alone
 
@@ -210,6 +214,8 @@ OF_FAMILIES: Mapping[str, PerTenant | Stays] = {
     "approvals": PerTenant("by the tenants of what was asked for", _an_approval),
     "keycloak": Stays("how Keycloak answers"),
     "rollouts": PerTenant("where all devices are its own; else their names go", _a_rollout, _rollout_without_it),
+    "rollout decisions": PerTenant("where all devices are its own; else those that name it", _a_moment),
+    "rollout curves": PerTenant("where all devices are its own", _a_rollout),
     "rollouts tracked": PerTenant("where all devices are its own", _a_rollout_id),
     "rollout evidence": PerTenant("by each device's tenant", _evidence),
     "alarms": PerTenant("by its name in the key", _of_scope),

@@ -67,7 +67,7 @@ async def parts(store: Store, key: Key) -> AsyncIterator[Part]:
             last = "-"
             while rows := await store.xrange(key.name, min=last, count=BATCH):
                 for id, fields in rows:
-                    yield Part(id, b"\n".join(fields.values()))
+                    yield Part(id, b"\n".join(map(unpacked, fields.values())))
                 last = "(" + rows[-1][0].decode()
         case other:
             raise AssertionError(f"the bot keeps no {other}, but {key.name} is one")

@@ -11,7 +11,8 @@ from core.ids import GroupId
 from core.rollouts.actors import ActorKind
 from core.rollouts.cause import PauseCause, focus, following, pause_cause, started_index
 from core.rollouts.facts import RolloutStatus, Snapshot
-from core.rollouts.gates import Gate, Inputs, Verdict, fingerprint, judge_gates
+from core.rollouts.gates import Gate, Inputs, Verdict, all_but_time, fingerprint, judge_gates
+from core.rollouts.numbers import AlarmShares, numbers_of
 from core.rollouts.policy import PromotionPolicy, reaches
 from core.rollouts.records import Agreement, GroupEvidence, PauseEpisode, PauseIntent, PauseState, RolloutRecord
 
@@ -74,19 +75,11 @@ class Decision:
         }
 
 
-def decide(
-    snapshot: Snapshot,
-    policy: PromotionPolicy,
-    evidence: GroupEvidence | None,
-    record: RolloutRecord,
-    now: datetime,
-    *,
-    account: str,
-    kind: ActorKind = ActorKind.SCHEDULER,
-) -> Decision:
-    """`evidence` is that of the last started group; `account` the bot's own hawkBit user. A person's promotion passes
-    the same gates as the scheduler's, except that it may also resume a pause that is no success pause."""
-    gates = judge_gates(Inputs(snapshot, policy, evidence, record, account, now, kind))
+def decide_on(inputs: Inputs) -> Decision:
+    """The decision as a function of what it is taken on: the same inputs give the same. A person's promotion passes the
+    same gates as the scheduler's, except that it may also resume a pause that is no success pause."""
+    snapshot, policy, record = inputs.snapshot, inputs.policy, inputs.record
+    gates = judge_gates(inputs)
     verdicts = {g.verdict for g in gates}
     verdict = next(v for v in (Verdict.FAIL, Verdict.HOLD, Verdict.PASS) if v in verdicts)
     nexts = following(snapshot)
@@ -94,20 +87,25 @@ def decide(
     intent: Intent = None
     if verdict is Verdict.PASS and nexts is not None and index is not None:
         intent = Promote(index, nexts.id, nexts.total)
-    elif verdict is Verdict.FAIL and kind is ActorKind.SCHEDULER and policy.enabled:
+    elif verdict is Verdict.FAIL and inputs.kind is ActorKind.SCHEDULER and policy.enabled:
         intent = _brake(snapshot, record, gates)
     return Decision(
         verdict=verdict,
         gates=gates,
-        cause=pause_cause(snapshot, record, account),
+        cause=pause_cause(snapshot, record, inputs.account),
         intent=intent,
         group_index=index,
         policy_hash=policy.policy_hash(),
     )
 
 
-_PASSABLE = ("errors", "cause", "share", "sample", "soak")
+_PASSABLE = ("errors", "cause", "share", "sample", "confidence", "alarms", "soak", "freeze", "approval")
 """Gates that people may go past together. The others say that nothing can be started now, or that nobody knows."""
+
+
+def frozen_only(decision: Decision) -> bool:
+    """A freeze is all that stands in the way."""
+    return [gate.name for gate in decision.objections] == ["freeze"] and decision.group_index is not None
 
 
 def passable(decision: Decision, record: RolloutRecord) -> bool:
@@ -124,7 +122,7 @@ def going_past(
     """The next group although gates object, where others agreed to exactly these objections (`objection_names`), and
     the record without the hold that the bot set for them. None where anything else is in the way."""
     nexts = following(snapshot)
-    if nexts is None or decision.group_index is None or not passable(decision, record):
+    if nexts is None or decision.group_index is None or not (passable(decision, record) or frozen_only(decision)):
         return None
     if not frozenset(objection_names(decision, record)) <= agreed:
         return None
@@ -148,9 +146,11 @@ def observe(
     now: datetime,
     *,
     account: str,
+    alarms: AlarmShares | None = None,
 ) -> RolloutRecord:
-    """The record after one more read: since when reads agree, why it is paused while that can still be told, and since
-    when the share has been reached. Called for every read, before `decide`."""
+    """The record after one more read: since when reads agree, why it is paused while that can still be told, since when
+    the share has been reached, and since when nothing but time is in the way. Called for every read, before `decide`.
+    """
     seen = fingerprint(snapshot)
     agreement = record.agreement
     if agreement is None or agreement.fingerprint != seen:
@@ -158,11 +158,19 @@ def observe(
     pauses = tuple(_seen_since(p, snapshot, policy) for p in record.pauses)
     record = replace(record, agreement=agreement, last_read_at=snapshot.read_at, pauses=pauses)
     agreed = (now - agreement.since).total_seconds() >= policy.agree_s
-    return replace(
-        record,
-        episode=_episode(snapshot, record, account, agreed),
-        reached=_reached(Inputs(snapshot, policy, evidence, record, account, now, ActorKind.SCHEDULER)),
-    )
+    numbers = numbers_of(evidence, record.excluded)
+    record = replace(record, episode=_episode(snapshot, record, account, agreed))
+    inputs = Inputs(snapshot, policy, numbers, record, account, now, ActorKind.SCHEDULER, alarms)
+    inputs = replace(inputs, record=replace(record, reached=_reached(inputs)))
+    return replace(inputs.record, ready=_ready(inputs))
+
+
+def _ready(inputs: Inputs) -> tuple[GroupId, datetime] | None:
+    """The time runs only while every gate but the last wait passes; a hold or a doubt begins it anew."""
+    nexts, kept = following(inputs.snapshot), inputs.record.ready
+    if nexts is None or not all_but_time(judge_gates(inputs)):
+        return None
+    return kept if kept is not None and kept[0] == nexts.id else (nexts.id, inputs.now)
 
 
 def _seen_since(pause: PauseIntent, snapshot: Snapshot, policy: PromotionPolicy) -> PauseIntent:

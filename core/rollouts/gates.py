@@ -5,7 +5,7 @@ Gates are independent of each other and of their order. Missing, stale or contra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,9 +13,10 @@ from enum import StrEnum
 from core.rollouts.actors import ActorKind
 from core.rollouts.cause import PauseCause, focus, following, pause_cause, started_index
 from core.rollouts.facts import GroupStatus, RolloutStatus, Snapshot
-from core.rollouts.policy import PromotionPolicy, reaches
-from core.rollouts.records import GroupEvidence, RolloutRecord
-from core.rollouts.verify import Tally, tally
+from core.rollouts.numbers import AlarmShares, GroupNumbers
+from core.rollouts.policy import PromotedBy, PromotionPolicy, reaches, wilson_lower_pct
+from core.rollouts.records import RolloutRecord
+from core.rollouts.verify import Tally
 
 _CLOCKS_APART = timedelta(seconds=5)  # what two replicas' clocks may differ by
 
@@ -57,6 +58,15 @@ class Reason(StrEnum):
     SAMPLE_SMALL = "sample_small"
     ERRORS_OVER_BUDGET = "errors_over_budget"
     SOAKING = "soaking"
+    CONFIDENCE_LOW = "confidence_low"
+    ALARMS_MISSING = "alarms_missing"
+    ALARMS_OVER_LIMIT = "alarms_over_limit"
+    FROZEN = "frozen"
+    PRODUCTION = "production"
+    TENANTS_UNKNOWN = "tenants_unknown"
+    PERSON_PROMOTES = "person_promotes"
+    NEEDS_APPROVAL = "needs_approval"
+    HOLD_WINDOW = "hold_window"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,31 +81,52 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """All a gate may look at. `kind`: whose promotion is judged, the scheduler's by policy or a person's by right."""
+    """All a gate may look at: plain data, so that a decision can be taken again from what was kept of it.
+
+    `numbers` are those of the last started group, `account` the bot's own hawkBit user. `kind`: whose promotion is
+    judged, the scheduler's by policy or a person's by right; `approved`: another one agreed to that person's.
+    """
 
     snapshot: Snapshot
     policy: PromotionPolicy
-    evidence: GroupEvidence | None
+    numbers: GroupNumbers | None
     record: RolloutRecord
     account: str
     now: datetime
     kind: ActorKind
+    alarms: AlarmShares | None = None
+    approved: bool = False
+
+    @property
+    def known(self) -> GroupNumbers | None:
+        """The numbers, where they are those of the last started group."""
+        group = focus(self.snapshot)
+        if group is None or self.numbers is None or self.numbers.group != group.id:
+            return None
+        return self.numbers
 
     @property
     def tally(self) -> Tally | None:
-        """The numbers of the last started group; None while nothing is known about it."""
-        group = focus(self.snapshot)
-        if group is None or self.evidence is None or self.evidence.group != group.id:
-            return None
-        return tally(self.evidence, self.record.excluded)
+        return self.known.tally if self.known is not None else None
 
 
 def judge_gates(inputs: Inputs) -> tuple[Gate, ...]:
-    gates = (_state, _cause, _next, _fence, _hold, _agree, _fresh, _members, _share, _sample, _errors, _soak)
+    """The gates in the order of their concerns. The scheduler's last one waits for all the others."""
+    gates = (
+        *(_state, _cause, _next, _fence, _hold, _agree, _fresh, _members, _share, _sample, _confidence, _errors),
+        *(_alarms, _soak, _freeze),
+    )
     found = [gate(inputs) for gate in gates]
     if inputs.kind is ActorKind.SCHEDULER:
-        found.append(_owner(inputs))
+        found += [_owner(inputs), _starter(inputs), _window(inputs)]
+    else:
+        found.append(_approval(inputs))
     return tuple(found)
+
+
+def all_but_time(gates: Iterable[Gate]) -> bool:
+    """Everything passes, but perhaps for the second look and the scheduler's own last wait."""
+    return all(gate.verdict is Verdict.PASS for gate in gates if gate.name not in ("agree", "window"))
 
 
 def owned(snapshot: Snapshot, policy: PromotionPolicy) -> bool:
@@ -207,10 +238,10 @@ def _agree(i: Inputs) -> Gate:
 def _fresh(i: Inputs) -> Gate:
     if not _within(i.snapshot.read_at, i):
         return _hold_on("fresh", Reason.HAWKBIT_STALE, read_at=i.snapshot.read_at.isoformat())
-    if i.tally is None or i.evidence is None or i.evidence.claims_read_at is None:
+    if i.known is None or i.known.claims_read_at is None:
         return _hold_on("fresh", Reason.CLAIMS_MISSING)
-    if not _within(i.evidence.claims_read_at, i):
-        return _hold_on("fresh", Reason.CLAIMS_STALE, read_at=i.evidence.claims_read_at.isoformat())
+    if not _within(i.known.claims_read_at, i):
+        return _hold_on("fresh", Reason.CLAIMS_STALE, read_at=i.known.claims_read_at.isoformat())
     return _pass("fresh")
 
 
@@ -220,12 +251,12 @@ def _within(read_at: datetime, i: Inputs) -> bool:
 
 
 def _members(i: Inputs) -> Gate:
-    group, numbers = focus(i.snapshot), i.tally
-    if group is None or numbers is None or i.evidence is None or i.evidence.members_read_at is None:
+    group, known = focus(i.snapshot), i.known
+    if group is None or known is None or known.members_read_at is None:
         return _hold_on("members", Reason.MEMBERS_MISSING)
-    if not _within(i.evidence.members_read_at, i):
-        return _hold_on("members", Reason.MEMBERS_MISSING, read_at=i.evidence.members_read_at.isoformat())
-    present = sum(d.member for d in i.evidence.devices.values())
+    if not _within(known.members_read_at, i):
+        return _hold_on("members", Reason.MEMBERS_MISSING, read_at=known.members_read_at.isoformat())
+    numbers, present = known.tally, known.present
     if present != group.total:
         return _hold_on("members", Reason.MEMBERS_CHANGED, counted=present, hawkbit=group.total)
     # A device whose action failed or was cancelled may have got the set on its own since, by a redeploy.
@@ -257,6 +288,20 @@ def _sample(i: Inputs) -> Gate:
     return _pass("sample", verified=verified)
 
 
+def _confidence(i: Inputs) -> Gate:
+    """The share may be high by chance in a small group."""
+    sure_pct, numbers = i.policy.confidence_pct, i.tally
+    if sure_pct is None:
+        return _pass("confidence")
+    if numbers is None or numbers.total == 0:
+        return _hold_on("confidence", Reason.NO_DEVICES)
+    lower = wilson_lower_pct(numbers.verified, numbers.total, sure_pct)
+    said = {"lower_pct": round(lower, 1), "needed_pct": i.policy.threshold_pct, "confidence_pct": sure_pct}
+    if lower < i.policy.threshold_pct:
+        return _hold_on("confidence", Reason.CONFIDENCE_LOW, **said)
+    return _pass("confidence", **said)
+
+
 def _errors(i: Inputs) -> Gate:
     """Watched while paused too, since hawkBit does not. A group in `error` stays so for good."""
     group = focus(i.snapshot)
@@ -281,6 +326,75 @@ def _soak(i: Inputs) -> Gate:
     if soaked < i.policy.soak_s:
         return _hold_on("soak", Reason.SOAKING, needed_s=i.policy.soak_s, seconds=round(soaked, 1))
     return _pass("soak", seconds=round(soaked, 1))
+
+
+def _alarms(i: Inputs) -> Gate:
+    """Watched while paused too: an update may break what it does not report."""
+    limit, alarms = i.policy.max_alarm_pct, i.alarms
+    if limit is None:
+        return _pass("alarms")
+    if alarms is None or not _within(alarms.read_at, i):
+        return _hold_on("alarms", Reason.ALARMS_MISSING)
+    said = {
+        "updated_with": alarms.updated_with,
+        "updated": alarms.updated,
+        "others_with": alarms.others_with,
+        "others": alarms.others,
+        "limit_pct": limit,
+    }
+    if alarms.excess_pct > limit:
+        return _fail("alarms", Reason.ALARMS_OVER_LIMIT, **said)
+    return _pass("alarms", **said)
+
+
+def _freeze(i: Inputs) -> Gate:
+    """Whose devices are in it must be known where a tenant's production counts."""
+    frozen = i.policy.freeze.covers(i.now)
+    if frozen is not None:
+        return _hold_on("freeze", Reason.FROZEN, window=frozen.name or "a freeze", until=_until(frozen.until))
+    busy = {tenant: schedule for tenant, schedule in i.policy.production.items() if schedule}
+    if busy and not i.record.tenants:
+        return _hold_on("freeze", Reason.TENANTS_UNKNOWN)
+    for tenant in i.record.tenants:
+        at_work = busy[tenant].covers(i.now) if tenant in busy else None
+        if at_work is not None:
+            return _hold_on("freeze", Reason.PRODUCTION, tenant=tenant, until=_until(at_work.until))
+    return _pass("freeze")
+
+
+def _until(end: datetime | None) -> str:
+    return f"until {end:%Y-%m-%d %H:%M} UTC" if end is not None else "without an end"
+
+
+def _starter(i: Inputs) -> Gate:
+    """Only for the scheduler: which groups policy leaves to people."""
+    index = started_index(i.snapshot) + 1
+    if following(i.snapshot) is not None and i.policy.starter_of(index) is not PromotedBy.SCHEDULER:
+        return _hold_on("starter", Reason.PERSON_PROMOTES, group=index)
+    return _pass("starter")
+
+
+def _approval(i: Inputs) -> Gate:
+    """Only for people: which groups policy lets them start with another one's agreement alone."""
+    index = started_index(i.snapshot) + 1
+    needs = following(i.snapshot) is not None and i.policy.starter_of(index) is PromotedBy.APPROVAL
+    if needs and not i.approved:
+        return _hold_on("approval", Reason.NEEDS_APPROVAL, group=index)
+    return _pass("approval")
+
+
+def _window(i: Inputs) -> Gate:
+    """Only for the scheduler: once all the others pass it waits, so that somebody may hold it."""
+    wait_s = i.policy.hold_window_s
+    if wait_s <= 0:
+        return _pass("window")
+    group, ready = following(i.snapshot), i.record.ready
+    if group is None or ready is None or ready[0] != group.id:
+        return _hold_on("window", Reason.HOLD_WINDOW, needed_s=wait_s)
+    starts_at = ready[1] + timedelta(seconds=wait_s)
+    if i.now < starts_at:
+        return _hold_on("window", Reason.HOLD_WINDOW, needed_s=wait_s, at=starts_at.isoformat())
+    return _pass("window")
 
 
 def _owner(i: Inputs) -> Gate:

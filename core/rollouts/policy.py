@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from fractions import Fraction
+from statistics import NormalDist
+from typing import TypeVar
+
+from core.ids import Tenant
+from core.windows import Schedule
+
+T = TypeVar("T")
 
 
 class VersionMatch(StrEnum):
@@ -15,6 +23,23 @@ class VersionMatch(StrEnum):
 
     EXACT = "exact"
     NORMALIZED = "normalized"
+
+
+class Verification(StrEnum):
+    """What proves that a device runs the new version. CLAIMED believes hawkBit, which says so before the reboot."""
+
+    TELEMETRY = "telemetry"
+    RAUC = "rauc"
+    BOTH = "both"
+    CLAIMED = "claimed"
+
+
+class PromotedBy(StrEnum):
+    """Who starts a group: the scheduler, a person, or a person with whom another one agreed."""
+
+    SCHEDULER = "scheduler"
+    PERSON = "person"
+    APPROVAL = "approval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +57,21 @@ class ReadingKeys:
 
 @dataclass(frozen=True, slots=True)
 class PromotionPolicy:
-    """One stack's policy. Times in seconds, shares in per cent of the group less excluded devices.
+    """The policy of a rollout. Times in seconds, shares in per cent of the group less excluded devices.
 
     `owners`              hawkBit users whose rollouts are ours: only those are promoted by the scheduler
+    `confidence_pct`      the verified share's lower Wilson bound at this (two-sided) confidence must reach the
+                          threshold: 25 of 25 give 86.7 % at 95. None: the share alone counts
+    `verify`              by group from 1, the last one for all after it
+    `promoted_by`         by group to start from 2, the last one for all after it
+    `hold_window_s`       so long the scheduler waits, and says so, before it starts a group
+    `max_alarm_pct`       open alarms among updated devices may exceed those among the others by this many points
+    `alarm_types`         those that count; empty: all
+    `freeze`              no group starts meanwhile; `production`: nor one of a rollout with that tenant's devices
+    `reboot_windows`      when that tenant's devices may be rebooted by the bot; none given: at any time
+    `exclude_cap_pct`     of a group, at most so many devices may be excluded
+    `*_deadline_s`        after this a device is stuck: never polled, installing, being cancelled
+    `offline_hold_s`      so long the offline alarm of a device that reboots for the update is held
     `max_errors(_pct)`    errors and refuted devices a group may have; one more is a FAIL. None: only the other counts
     `agree_s`             two agreeing reads lie at least this far apart (hawkBit's cache age: 10 s with split services)
     `evidence_fresh_s`    older reads of hawkBit are no data
@@ -47,13 +84,28 @@ class PromotionPolicy:
     `lease_s`             a promotion's lease; never sent with less than `request_timeout_s` of it left
     """
 
+    name: str = "default"
     enabled: bool = False
     owners: frozenset[str] = frozenset()
     threshold_pct: float = 95.0
     minimum_sample: int = 1
+    confidence_pct: float | None = None
     max_errors: int | None = None
     max_errors_pct: float = 5.0
     soak_s: float = 0.0
+    verify: tuple[Verification, ...] = (Verification.TELEMETRY,)
+    promoted_by: tuple[PromotedBy, ...] = (PromotedBy.SCHEDULER,)
+    hold_window_s: float = 0.0
+    max_alarm_pct: float | None = None
+    alarm_types: frozenset[str] = frozenset()
+    freeze: Schedule = field(default_factory=Schedule)
+    production: Mapping[Tenant, Schedule] = field(default_factory=dict)
+    reboot_windows: Mapping[Tenant, Schedule] = field(default_factory=dict)
+    exclude_cap_pct: float = 10.0
+    poll_deadline_s: float = 86_400.0
+    download_deadline_s: float = 7200.0
+    cancel_deadline_s: float = 3600.0
+    offline_hold_s: float = 900.0
     keys: ReadingKeys = ReadingKeys()
     version_match: VersionMatch = VersionMatch.EXACT
     reboot_deadline_s: float = 3600.0
@@ -69,13 +121,22 @@ class PromotionPolicy:
 
     def policy_hash(self) -> str:
         """Equal exactly where every number is. Audited with each decision of the scheduler."""
-        raw = json.dumps(asdict(self) | {"owners": sorted(self.owners)}, sort_keys=True, separators=(",", ":"))
+        sets = {"owners": sorted(self.owners), "alarm_types": sorted(self.alarm_types)}
+        raw = json.dumps(asdict(self) | sets, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(raw.encode()).hexdigest()[:16]
 
     def same_version(self, reported: str, wanted: str) -> bool:
         if self.version_match is VersionMatch.EXACT:
             return reported == wanted
         return _normal(reported) == _normal(wanted)
+
+    def verified_by(self, group_index: int) -> Verification:
+        """`group_index` from 1."""
+        return _nth(self.verify, group_index - 1)
+
+    def starter_of(self, group_index: int) -> PromotedBy:
+        """Who starts this group, from 2: the first one starts with the rollout."""
+        return _nth(self.promoted_by, group_index - 2)
 
     def errors_allowed(self, of: int) -> int:
         """The most errors a group of `of` devices may have."""
@@ -102,7 +163,32 @@ class PromotionPolicy:
             found.append(
                 f"minimum_sample {self.minimum_sample} can never be reached by a group of {min(smaller)} devices."
             )
+        if self.confidence_pct is not None:
+            if not 0 < self.confidence_pct < 100:
+                found.append(f"confidence_pct is {self.confidence_pct:g}; it must lie between 0 and 100.")
+            else:
+                found += self._never_sure(group_sizes, self.confidence_pct)
         return tuple(found)
+
+    def _never_sure(self, group_sizes: Sequence[int], confidence_pct: float) -> Iterable[str]:
+        for size in sorted({size for size in group_sizes if size > 0})[:1]:
+            best = wilson_lower_pct(size, size, confidence_pct)
+            if best < self.threshold_pct:
+                yield (
+                    f"{size} of {size} verified devices give a lower bound of {best:.1f} % at {confidence_pct:g} % "
+                    f"confidence, so {self.threshold_pct:g} % can never be reached by such a group. Make the group "
+                    "greater, or lower threshold_pct or confidence_pct."
+                )
+
+
+def wilson_lower_pct(part: int, whole: int, confidence_pct: float) -> float:
+    """Below which the true share does not lie, at this two-sided confidence (Wilson's score interval)."""
+    if whole <= 0:
+        return 0.0
+    z = NormalDist().inv_cdf(0.5 + confidence_pct / 200)
+    share, spread = part / whole, z * z / whole
+    half = math.sqrt((share * (1 - share) + spread / 4) * spread)
+    return max(0.0, 100 * (share + spread / 2 - half) / (1 + spread))
 
 
 def reaches(part: int, whole: int, pct: float) -> bool:
@@ -112,3 +198,8 @@ def reaches(part: int, whole: int, pct: float) -> bool:
 
 def _normal(version: str) -> str:
     return version.strip().lower().removeprefix("v")
+
+
+def _nth(given: tuple[T, ...], index: int) -> T:
+    """The last one stands for all after it."""
+    return given[max(0, min(index, len(given) - 1))]

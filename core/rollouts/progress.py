@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from core.ids import DeviceName, GroupId
 from core.rollouts.cause import PauseCause, started_index
-from core.rollouts.decide import Decision, passable
+from core.rollouts.decide import Decision, frozen_only, passable
 from core.rollouts.facts import GroupFacts, GroupStatus, RolloutStatus, Snapshot
 from core.rollouts.gates import Gate, Reason, Verdict, owned
 from core.rollouts.policy import PromotionPolicy
@@ -51,17 +52,30 @@ _WORDS: Mapping[Reason, str] = {
     Reason.SAMPLE_SMALL: "{verified} verified, at least {needed} needed",
     Reason.ERRORS_OVER_BUDGET: "{errors} errors, {allowed} allowed",
     Reason.SOAKING: "soaking: {needed_s:g} s after the share was reached",
+    Reason.CONFIDENCE_LOW: "surely verified (at {confidence_pct:g} % confidence) are only {lower_pct:g} %,"
+    " {needed_pct:g} % needed",
+    Reason.ALARMS_MISSING: "which devices have open alarms has not been read",
+    Reason.ALARMS_OVER_LIMIT: "{updated_with} of {updated} updated devices have an open alarm,"
+    " {others_with} of {others} others: more than {limit_pct:g} points apart",
+    Reason.FROZEN: "{window}: nothing starts {until}",
+    Reason.PRODUCTION: "{tenant} is in production {until}",
+    Reason.TENANTS_UNKNOWN: "whose devices are in it is not known, so nobody can say whether they are in production",
+    Reason.PERSON_PROMOTES: "by policy a person starts group {group}",
+    Reason.NEEDS_APPROVAL: "by policy group {group} starts only when a second person agrees",
 }
 
 # Told first: what a person may have to act on. The rest follows in this order too.
 _URGENCY = (
-    *("errors", "cause", "share", "hold", "fence", "members", "fresh", "owner"),
-    *("sample", "soak", "agree", "state", "next"),
+    *("errors", "alarms", "cause", "share", "hold", "freeze", "fence", "members", "fresh"),
+    *("owner", "starter", "approval", "sample", "confidence", "window", "soak", "agree", "state", "next"),
 )
 
 
 def reason_in_words(gate: Gate) -> str:
     """Plain text with names in it that others chose: escape it before it is shown."""
+    if gate.reason is Reason.HOLD_WINDOW:
+        at = datetime.fromisoformat(str(gate.numbers["at"])) if "at" in gate.numbers else None
+        return f"starts at {at:%H:%M} UTC unless somebody holds it" if at else "about to be announced"
     if gate.reason is Reason.CAUSE:
         return _CAUSES[PauseCause(str(gate.numbers["cause"]))].format(**gate.numbers)
     return _WORDS[gate.reason].format(**gate.numbers)
@@ -103,12 +117,21 @@ def progress(
         can_pause=status in (RolloutStatus.RUNNING, RolloutStatus.STARTING) and started_index(snapshot) > 0,
         can_resume=passes and not success,
         can_continue=paused and passable(by_person, record),
+        can_override=paused and frozen_only(by_person),
+        starts_at=_starts_at(by_policy) if ours and policy.enabled else None,
         can_hold=live and record.hold is None,
         can_unhold=record.hold is not None and live,
         can_stop=status in (RolloutStatus.RUNNING, RolloutStatus.STARTING) or paused,
         running=sum(g.counts.running for g in snapshot.groups if g.status.started),
         read_at=snapshot.read_at,
     )
+
+
+def _starts_at(decision: Decision) -> datetime | None:
+    """When the scheduler starts the next group, where only its own wait is left."""
+    left = decision.objections
+    at = left[0].numbers.get("at") if [gate.name for gate in left] == ["window"] else None
+    return datetime.fromisoformat(str(at)) if at is not None else None
 
 
 def verified_to_the_end(bars: tuple[Bar, ...]) -> bool:

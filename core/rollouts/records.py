@@ -164,7 +164,9 @@ class PauseEpisode:
 @dataclass(frozen=True, slots=True)
 class RolloutRecord:
     """`reached`: since when the verified share of the group has been high enough, for the soak. `seen_before`: the next
-    group, and how many of its devices were seen as they are before it starts. `told`: the verdict and reasons last
+    group, and how many of its devices were seen as they are before it starts. `ready`: since when everything passes for
+    the scheduler's start of that group but its own wait. `policy`: the one chosen by name when the rollout was made, ""
+    for the one that fits. `sampled_at`: when its curve was last written down. `told`: the verdict and reasons last
     told. `shown`: digest of the message last wanted. `revision` grows with each write."""
 
     stack: Stack
@@ -182,6 +184,9 @@ class RolloutRecord:
     last_promoted_at: datetime | None = None
     last_read_at: datetime | None = None
     ended_at: datetime | None = None
+    ready: tuple[GroupId, datetime] | None = None
+    policy: str = ""
+    sampled_at: datetime | None = None
     told: str = ""
     shown: str = ""
     stale: bool = False

@@ -59,6 +59,7 @@ class Progress:
     """The view model of one rollout. `reasons` say in words what it waits for, most important first.
 
     `pauses`: every group carries success action PAUSE, so hawkBit starts none by itself.
+    `starts_at`: when the scheduler starts the next group, unless somebody holds it.
     `next_number`, `next_total`: the group a promotion would start; None/0 where there is none. `can_*` say which
     buttons the state permits.
     """
@@ -85,6 +86,8 @@ class Progress:
     stale_since: datetime | None = None
     pauses: bool = False
     can_continue: bool = False
+    can_override: bool = False
+    starts_at: datetime | None = None
 
 
 def nameless(view: Progress) -> Progress:

@@ -43,6 +43,7 @@ from core.rollouts.actors import Actor
 from core.rollouts.cause import started_index
 from core.rollouts.decide import Decision, Promote, going_past
 from core.rollouts.gates import Verdict
+from core.rollouts.kept import moment
 from core.rollouts.progress import reason_in_words
 from core.rollouts.records import Attempt, AttemptState, RolloutRecord
 from core.rollouts.views import Mood
@@ -52,6 +53,7 @@ from flows.rollouts.settle import Settler
 from flows.rollouts.site import Site
 from integrations.store.audit import Line
 from integrations.store.leases import LeaseLost
+from integrations.store.rollout_past import add_moment
 
 log = structlog.get_logger(__name__)
 
@@ -105,6 +107,7 @@ class Promoter:
         still_allowed: StillAllowed = None,
         past: frozenset[str] = frozenset(),
         because: str = "",
+        approved: bool = False,
     ) -> PromotionResult:
         """Start the group with this number (from 1), if it is the next one and its gates pass now. Raises what the
         store raises while it is away; hawkBit's failures are in the result.
@@ -112,6 +115,7 @@ class Promoter:
         `still_allowed` reads a person's right once more, under the lease, before anything is decided; it raises where
         that right is gone, and then nothing is done.
 
+        `approved`: a second person agreed to it, where policy wants that.
         `past`: the objections that a second person agreed to go past (`core.rollouts.decide.objection_names`), and
         `because` what the audit says of it. Any other objection holds as ever."""
         site = self._sites[stack]
@@ -121,7 +125,7 @@ class Promoter:
                     PromotionOutcome.BUSY, "Somebody is acting on this rollout right now. Look again in a moment."
                 )
             try:
-                return await self._promote(held, site, rollout, group_index, by, still_allowed, past, because)
+                return await self._promote(held, site, rollout, group_index, by, still_allowed, past, because, approved)
             except LeaseLost:
                 return PromotionResult(
                     PromotionOutcome.NOT_SENT, "Nothing was sent: another process has taken over this rollout."
@@ -139,6 +143,7 @@ class Promoter:
         still_allowed: StillAllowed,
         past: frozenset[str],
         because: str,
+        approved: bool,
     ) -> PromotionResult:
         record = await self._ledger.records.record(site.stack, rollout)
         record = await self._settler.settle(held, site, record)
@@ -146,7 +151,7 @@ class Promoter:
             return _unsettled(site, before)
         if still_allowed is not None:
             by = replace(by, rights_at=await still_allowed())
-        fresh = await read_and_decide(site, self._ledger, record, by.kind)
+        fresh = await read_and_decide(site, self._ledger, record, by.kind, approved=approved)
         if fresh is None:
             return PromotionResult(PromotionOutcome.STALE, "This rollout does not exist in hawkBit any more.")
         wanted = fresh.decision.intent
@@ -176,7 +181,8 @@ class Promoter:
 
         if not await held.renew():
             return _not_sent(attempt, "another process took over this rollout")
-        record = await self._ledger.write_down(held, site, intent, named)
+        kept = moment(fresh.inputs, fresh.decision, "promote", f"sent by {by.name}")
+        record = await self._ledger.write_down(held, site, intent, named, add_moment(site.stack, rollout, kept))
         attempt = record.attempts[-1]
         # No await between this check and the request.
         policy = site.policy

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from core.rollouts.actors import ActorKind
 from core.rollouts.cause import focus
-from core.rollouts.decide import Decision, decide
+from core.rollouts.decide import Decision, decide_on
 from core.rollouts.facts import Snapshot
+from core.rollouts.gates import Inputs
+from core.rollouts.numbers import numbers_of
 from core.rollouts.records import GroupEvidence, RolloutRecord
 from flows.rollouts.ledger import Ledger
 from flows.rollouts.site import Site
@@ -16,17 +18,21 @@ from flows.rollouts.site import Site
 @dataclass(frozen=True, slots=True)
 class Fresh:
     """`record` is what it was decided with, `evidence` that of the last started group, `read_from` the monotonic time
-    before the rollout itself was read."""
+    before the rollout itself was read, `inputs` all that the decision was taken on."""
 
     snapshot: Snapshot
     decision: Decision
     record: RolloutRecord
     evidence: GroupEvidence | None
     read_from: float
+    inputs: Inputs
 
 
-async def read_and_decide(site: Site, ledger: Ledger, record: RolloutRecord, kind: ActorKind) -> Fresh | None:
-    """Claims, members, groups, and the rollout last. None where it is gone. Raises OutsideError."""
+async def read_and_decide(
+    site: Site, ledger: Ledger, record: RolloutRecord, kind: ActorKind, *, approved: bool = False
+) -> Fresh | None:
+    """Claims, members, groups, and the rollout last. None where it is gone. `approved`: a second person agreed. Raises
+    OutsideError."""
     clock = ledger.clock
     first = await site.snapshot(record.rollout, clock)
     if first is None:
@@ -40,5 +46,8 @@ async def read_and_decide(site: Site, ledger: Ledger, record: RolloutRecord, kin
     snapshot = await site.snapshot(record.rollout, clock)
     if snapshot is None:
         return None
-    decision = decide(snapshot, site.policy, evidence, record, clock.now(), account=site.account, kind=kind)
-    return Fresh(snapshot, decision, record, evidence, read_from)
+    numbers = numbers_of(evidence, record.excluded)
+    inputs = Inputs(
+        snapshot, site.policy, numbers, record, site.account, clock.now(), kind, alarms=None, approved=approved
+    )
+    return Fresh(snapshot, decide_on(inputs), record, evidence, read_from, inputs)

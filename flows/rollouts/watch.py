@@ -21,8 +21,11 @@ from core.errors import OutsideError
 from core.ids import GroupId, RolloutId, Tenant
 from core.rollouts.actors import SCHEDULER, ActorKind
 from core.rollouts.cause import focus, following, started_index
-from core.rollouts.decide import Decision, Pause, Promote, SetHold, decide, observe
+from core.rollouts.decide import Decision, Pause, Promote, SetHold, decide_on, observe
 from core.rollouts.facts import GroupFacts, GroupStatus, RolloutFacts, RolloutStatus, Snapshot
+from core.rollouts.gates import Inputs
+from core.rollouts.kept import is_due_for_sample, moment, sample
+from core.rollouts.numbers import numbers_of
 from core.rollouts.progress import progress
 from core.rollouts.records import GroupEvidence, Hold, RolloutRecord
 from core.rollouts.verify import note_claims, note_members, seen_before
@@ -35,6 +38,7 @@ from flows.rollouts.settle import Settler
 from flows.rollouts.site import Site, judged
 from integrations.store.connection import STORE_DOWN
 from integrations.store.leases import Command, LeaseLost
+from integrations.store.rollout_past import add_moment, add_sample
 from integrations.store.rollouts import MAX_TRACKED
 
 log = structlog.get_logger(__name__)
@@ -258,20 +262,27 @@ class RolloutWatch:
         record = replace(record, name=snapshot.rollout.name, stale=False, seen_before=_seen_before(reading))
         record = replace(record, tenants=reading.tenants)
         record = observe(snapshot, site.policy, evidence, record, now, account=site.account)
-        by_policy = decide(snapshot, site.policy, evidence, record, now, account=site.account)
+        inputs = Inputs(
+            snapshot, site.policy, numbers_of(evidence, record.excluded), record, site.account, now, ActorKind.SCHEDULER
+        )
+        by_policy = decide_on(inputs)
         if isinstance(by_policy.intent, SetHold):
             record = replace(record, hold=Hold(now, SCHEDULER, f"a gate failed: {by_policy.intent.reason}"))
-        by_person = decide(snapshot, site.policy, evidence, record, now, account=site.account, kind=ActorKind.PERSON)
+        by_person = decide_on(replace(inputs, record=record, kind=ActorKind.PERSON, approved=True))
         view = progress(snapshot, site.policy, record, reading.new, by_policy, by_person, reading.set_name)
         over = record.open_attempt is None and _over(snapshot, view.mood, site.policy.follow_ended_s, now)
+        commands: list[Command] = []
         if by_policy.told != record.told:
+            commands += add_moment(site.stack, snapshot.rollout.id, moment(inputs, by_policy))
             action = "rollout_seen" if new_here else "decided"
             said = {**record.concerned(), **by_policy.audit()}
             await ledger.audit.note("bot", action, object_of(site.stack, snapshot.rollout.id), said)
             DECISIONS.labels(site.stack, by_policy.verdict.value).inc()
             log.info("rollout_decided", stack=site.stack, rollout=snapshot.rollout.id, told=by_policy.told)
         record = replace(record, told=by_policy.told, progress=view, ended_at=now if over else None)
-        commands: list[Command] = []
+        if is_due_for_sample(record, snapshot.rollout.created_at, now):
+            commands += add_sample(site.stack, snapshot.rollout.id, sample(view, snapshot.rollout.status, now))
+            record = replace(record, sampled_at=now)
         for id, found in reading.new.items():
             commands += ledger.records.save_evidence(site.stack, snapshot.rollout.id, found, reading.old[id])
         await ledger.write(held, site, record, commands)

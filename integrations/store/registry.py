@@ -13,6 +13,7 @@ from integrations.store import (
     outbox,
     people,
     replicas,
+    rollout_past,
     rollouts,
     work,
 )
@@ -28,6 +29,7 @@ STORE_FAMILIES: tuple[Family, ...] = (
     *people.FAMILIES,
     *link_grants.FAMILIES,
     *rollouts.FAMILIES,
+    *rollout_past.FAMILIES,
     *outbox.FAMILIES,
     *budgets.FAMILIES,
     *homes.FAMILIES,

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import random
+import zlib
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from core.devices import Reading
 from core.ids import DeviceName
 from core.rollouts.actors import ActorKind
 from core.rollouts.cause import PauseCause, following, pause_cause
-from core.rollouts.decide import Promote, decide, observe
+from core.rollouts.decide import Promote, observe
 from core.rollouts.facts import Counts, GroupStatus, RolloutStatus
 from core.rollouts.gates import Verdict
+from core.rollouts.kept import Moment, moment, replay
 from core.rollouts.policy import PromotionPolicy
 from core.rollouts.records import DeviceEvidence, DeviceState, GroupEvidence, Hold, Look, PauseIntent
 from core.rollouts.verify import judge, note_claims, note_look, note_members
-from tests.unit.core.rollouts.cases import ADMIN, ANNA, BOT, NOW, Case, ago, group
+from integrations.store.rollout_past import add_moment
+from tests.unit.core.rollouts.cases import ADMIN, ANNA, BOT, NOW, Case, ago, decide, group
 from tests.unit.core.rollouts.test_decide import ALL_FAIL, ALL_HOLD, GOOD
 
 RANK = {Verdict.FAIL: 0, Verdict.HOLD: 1, Verdict.PASS: 2}
@@ -212,3 +216,15 @@ def test_no_device_ever_leaves_the_denominator(reads: list[tuple[str, set[int]]]
         evidence = note(evidence, names, ago(100 - i))
         ever |= names
         assert evidence.devices.keys() == ever
+
+
+@settings(max_examples=200)
+@given(worlds(), st.sampled_from(list(ActorKind)))
+def test_a_decision_is_a_function_of_what_was_kept_of_it(case: Case, kind: ActorKind) -> None:
+    """Written down, read again and taken anew, it is the same: verdict, reasons and numbers."""
+    decision = case.decide(kind)
+    (*_, raw), *_ = add_moment(case.snapshot.stack, case.rollout.id, moment(case.inputs(kind), decision))
+    kept = TypeAdapter(Moment).validate_json(zlib.decompress(raw))
+    again = replay(kept)
+    assert (again.gates, again.told, again.verdict) == (decision.gates, decision.told, decision.verdict)
+    assert kept.gates == decision.gates

@@ -44,6 +44,7 @@ from core.ids import (
 )
 from core.incidents import Incident, Member, Window
 from core.messages.blocks import compose
+from core.rollouts.kept import Sample, moment
 from core.rollouts.records import DeviceEvidence, GroupEvidence, RolloutRecord
 from core.rollouts.views import Bar, Mood, Progress
 from integrations.store.approvals import ApprovalStore
@@ -56,9 +57,11 @@ from integrations.store.leases import Command, Leases
 from integrations.store.outbox import Outbox, Priority, Wanted
 from integrations.store.people import RememberedYes, Yes
 from integrations.store.replicas import Replicas
+from integrations.store.rollout_past import add_moment, add_sample
 from integrations.store.rollouts import RolloutStore
 from tests.conftest import ManualClock
 from tests.unit.bot.conftest import Run, edit
+from tests.unit.core.rollouts.cases import Case
 
 EU1, A, B = Stack("eu1"), Tenant("customer-a"), Tenant("customer-b")
 SECOND = """      # customer-b came in spring
@@ -204,6 +207,8 @@ async def seed_shared(store: Store, clock: ManualClock) -> None:
         *rollouts.save_evidence(EU1, ALONE, evidence, GroupEvidence(GroupId(1))),
         *rollouts.save(RolloutRecord(EU1, ALONE))[1],
         *rollouts.save(spanning)[1],
+        *add_sample(EU1, ALONE, Sample(clock.now(), "running", (bar,))),
+        *add_moment(EU1, ALONE, moment(Case().inputs(), Case().decide())),
         ("HDEL", f"cdm:rollout:tracked:{EU1}", SPANNING),
         *Outbox(store, clock).want(message),
         ("SET", f"cdm:outbox:row:{message.key}", b"{}"),
@@ -248,6 +253,8 @@ async def test_all_of_one_tenant_goes_and_nothing_of_the_other(store: Store, clo
     seeded = families(await everything(store))
     assert {name for name, kind in OF_FAMILIES.items() if isinstance(kind, PerTenant)} - seeded == {
         "rollouts",
+        "rollout curves",
+        "rollout decisions",
         "rollouts tracked",
     }, "seed something of a new family, so that its rule is tried"
     await seed_shared(store, clock)
@@ -264,7 +271,9 @@ async def test_all_of_one_tenant_goes_and_nothing_of_the_other(store: Store, clo
 
     after = await everything(store)
     others = {"cdm:link:T0/U0BOB", "cdm:yes:T0/U0BOTH", f"cdm:rollout:doc:{EU1}/{SPANNING}"}
-    assert {key for key in after.keys() - before.keys() if "tell:" not in key} <= others
+    emptied = {f"cdm:rollout:{kind}:{EU1}/{ALONE}" for kind in ("past", "curve")}
+    assert not any(after[key] for key in emptied)
+    assert {key for key in after.keys() - before.keys() if "tell:" not in key} <= others | emptied
     for key, value in before.items():
         if ":audit" not in key and ":tell" not in key and ":lanes" not in key:
             assert after[key] == value, key

@@ -61,6 +61,9 @@ async def test_a_record_comes_back_as_it_was_with_its_revision_raised(store: Sto
         reached=(GroupId(101), ago(8)),
         last_promoted_at=ago(7),
         tenants=(Tenant("customer-a"),),
+        ready=(GroupId(102), ago(3)),
+        policy="gateways",
+        sampled_at=ago(30),
     )
     assert all(getattr(full, f.name) != f.default for f in fields(full) if f.name not in ("ended_at", "stale"))
     stored = await keep(store, clock, full)

@@ -9,8 +9,10 @@ from typing import Any
 from core.devices import Reading
 from core.ids import DeviceName, GroupId, RolloutId, Stack, Subject
 from core.rollouts.actors import Actor, ActorKind, person
-from core.rollouts.decide import Decision, decide, observe
+from core.rollouts.decide import Decision, decide_on, observe
 from core.rollouts.facts import Counts, GroupFacts, GroupStatus, RolloutFacts, RolloutStatus, Snapshot
+from core.rollouts.gates import Inputs
+from core.rollouts.numbers import AlarmShares, numbers_of
 from core.rollouts.policy import PromotionPolicy
 from core.rollouts.records import DeviceEvidence, DeviceState, GroupEvidence, Look, RolloutRecord
 
@@ -92,6 +94,8 @@ class Case:
     read_at: datetime = NOW - timedelta(seconds=0.5)
     agreed_for_s: float = 60.0
     now: datetime = NOW
+    alarms: AlarmShares | None = None
+    approved: bool = False
 
     def but(self, **changes: Any) -> Case:
         return replace(self, **changes)
@@ -115,11 +119,19 @@ class Case:
     def observed(self) -> RolloutRecord:
         """The record after reads that agreed for `agreed_for_s`."""
         earlier = self.now - timedelta(seconds=self.agreed_for_s)
-        first = observe(self.snapshot, self.policy, self.evidence, self.record, earlier, account=BOT)
-        return observe(self.snapshot, self.policy, self.evidence, first, self.now, account=BOT)
+        record = self.record
+        for at in (earlier, self.now):
+            record = observe(self.snapshot, self.policy, self.evidence, record, at, account=BOT, alarms=self.alarms)
+        return record
+
+    def inputs(self, kind: ActorKind = ActorKind.SCHEDULER) -> Inputs:
+        record = self.observed()
+        numbers = numbers_of(self.evidence, record.excluded)
+        given = (self.snapshot, self.policy, numbers, record, BOT, self.now, kind, self.alarms, self.approved)
+        return Inputs(*given)
 
     def decide(self, kind: ActorKind = ActorKind.SCHEDULER) -> Decision:
-        return decide(self.snapshot, self.policy, self.evidence, self.observed(), self.now, account=BOT, kind=kind)
+        return decide_on(self.inputs(kind))
 
 
 def look(seconds_ago: float, **values: str | tuple[str, float]) -> Look:
@@ -129,3 +141,17 @@ def look(seconds_ago: float, **values: str | tuple[str, float]) -> Look:
         value, at = given if isinstance(given, tuple) else (given, seconds_ago)
         readings[key] = Reading(value, ago(at))
     return Look(ago(seconds_ago), readings)
+
+
+def decide(
+    snapshot: Snapshot,
+    policy: PromotionPolicy,
+    evidence: GroupEvidence | None,
+    record: RolloutRecord,
+    now: datetime,
+    *,
+    account: str,
+) -> Decision:
+    """The scheduler's decision on exactly this."""
+    numbers = numbers_of(evidence, record.excluded)
+    return decide_on(Inputs(snapshot, policy, numbers, record, account, now, ActorKind.SCHEDULER))

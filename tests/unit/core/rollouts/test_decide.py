@@ -7,17 +7,23 @@ from typing import Any
 
 import pytest
 
-from core.ids import DeviceName, GroupId
+from core.ids import DeviceName, GroupId, Tenant
 from core.rollouts.actors import SCHEDULER, ActorKind
-from core.rollouts.decide import Pause, Promote, SetHold
+from core.rollouts.decide import Pause, Promote, SetHold, frozen_only, going_past, objection_names
 from core.rollouts.facts import Counts, GroupStatus, RolloutStatus
 from core.rollouts.gates import Reason, Verdict
-from core.rollouts.policy import PromotionPolicy, reaches
+from core.rollouts.numbers import AlarmShares
+from core.rollouts.policy import PromotedBy, PromotionPolicy, reaches
 from core.rollouts.records import Attempt, AttemptState, DeviceState, GroupEvidence, Hold, PauseIntent, PauseState
+from core.windows import Interval, Schedule
 from tests.unit.core.rollouts.cases import ADMIN, ANNA, BOT, NOW, Case, ago, claimed_devices, group, verified
 
 GOOD = Case()
 V, R, A, P = DeviceState.VERIFIED, DeviceState.REFUTED, DeviceState.AWAITING_REBOOT, DeviceState.PENDING
+
+ACME = Tenant("acme")
+TODAY = Schedule(fixed=(Interval(int(ago(3600).timestamp()), int(ago(-3600).timestamp()), "the fair"),))
+LATER = Schedule(fixed=(Interval(int(ago(-3600).timestamp()), int(ago(-7200).timestamp())),))
 
 
 def attempt(state: AttemptState, index: int = 2) -> Attempt:
@@ -77,6 +83,16 @@ ALL_HOLD = [
     ("not ours", GOOD.on_rollout(created_by="someone", last_modified_by="someone"), Reason.NOT_OWNED),
     ("promotion is off", GOOD.on_policy(enabled=False), Reason.NOT_ENABLED),
     ("a group does not pause", GOOD.first(pauses=False), Reason.GROUP_DOES_NOT_PAUSE),
+    ("24 of 25 by chance", GOOD.on_policy(confidence_pct=95), Reason.CONFIDENCE_LOW),
+    ("alarms never read", GOOD.on_policy(max_alarm_pct=5), Reason.ALARMS_MISSING),
+    ("alarms read long ago", GOOD.on_policy(max_alarm_pct=5).but(alarms=AlarmShares(ago(901), 24, 0, 476, 0)),
+     Reason.ALARMS_MISSING),
+    ("a freeze", GOOD.on_policy(freeze=TODAY), Reason.FROZEN),
+    ("a tenant at work", GOOD.on_policy(production={ACME: TODAY}).on_record(tenants=(ACME,)), Reason.PRODUCTION),
+    ("whose they are is unknown", GOOD.on_policy(production={ACME: LATER}), Reason.TENANTS_UNKNOWN),
+    ("a person starts group 2", GOOD.on_policy(promoted_by=(PromotedBy.PERSON,)), Reason.PERSON_PROMOTES),
+    ("group 2 needs approval", GOOD.on_policy(promoted_by=(PromotedBy.APPROVAL,)), Reason.PERSON_PROMOTES),
+    ("somebody may still hold it", GOOD.on_policy(hold_window_s=61), Reason.HOLD_WINDOW),
 ]  # fmt: skip
 
 
@@ -98,6 +114,8 @@ ALL_FAIL = [
     ("error stop", GOOD.first(status=GroupStatus.ERROR), Reason.ERROR_STOP),
     ("95 % out of reach", GOOD.on_policy(max_errors_pct=50).but(evidence=claimed_devices(*[V] * 10, R, R,
      *[P] * 13)), Reason.SHARE_UNREACHABLE),
+    ("more alarms on updated devices", GOOD.on_policy(max_alarm_pct=5).but(alarms=AlarmShares(ago(1), 24, 3, 476, 10)),
+     Reason.ALARMS_OVER_LIMIT),
 ]  # fmt: skip
 
 
@@ -253,3 +271,47 @@ def test_the_policy_hash_changes_with_every_number() -> None:
 def test_every_group_is_empty_evidence_safe() -> None:
     empty = GroupEvidence(GroupId(101))
     assert GOOD.but(evidence=empty, groups=(group(1, GroupStatus.RUNNING, 0), GOOD.groups[1])).decide().intent is None
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        GOOD.on_policy(max_alarm_pct=5).but(alarms=AlarmShares(ago(1), 24, 1, 476, 1)),
+        GOOD.on_policy(freeze=LATER),
+        GOOD.on_policy(production={ACME: TODAY}).on_record(tenants=(Tenant("other"),)),
+        GOOD.on_policy(promoted_by=(PromotedBy.SCHEDULER, PromotedBy.PERSON)),
+        GOOD.on_policy(hold_window_s=60).on_record(ready=(GroupId(102), ago(60))).but(agreed_for_s=3),
+        GOOD.on_policy(confidence_pct=10),
+    ],
+)
+def test_passes_where_policy_has_its_way(case: Case) -> None:
+    decision = case.decide()
+    assert isinstance(decision.intent, Promote), decision.objections
+
+
+def test_a_person_needs_no_window_but_the_second_person_whom_policy_wants() -> None:
+    assert GOOD.on_policy(hold_window_s=600).decide(ActorKind.PERSON).verdict is Verdict.PASS
+    assert GOOD.on_policy(promoted_by=(PromotedBy.PERSON,)).decide(ActorKind.PERSON).verdict is Verdict.PASS
+    asks = GOOD.on_policy(promoted_by=(PromotedBy.APPROVAL,))
+    assert {g.reason for g in asks.decide(ActorKind.PERSON).objections} == {Reason.NEEDS_APPROVAL}
+    assert asks.but(approved=True).decide(ActorKind.PERSON).verdict is Verdict.PASS
+
+
+def test_the_wait_begins_anew_after_a_hold() -> None:
+    """It runs from when everything else passes, and is told with its end."""
+    waiting = GOOD.on_policy(hold_window_s=300).but(agreed_for_s=3)
+    (gate,) = waiting.decide().objections
+    assert gate.numbers["at"] == ago(3 - 300).isoformat()
+    held = waiting.on_record(hold=Hold(ago(5), ANNA, ""), ready=(GroupId(102), ago(290)))
+    assert held.observed().ready is None
+
+
+def test_people_may_go_past_a_freeze_together() -> None:
+    frozen = GOOD.on_policy(freeze=TODAY)
+    decision = frozen.decide(ActorKind.PERSON)
+    assert frozen_only(decision)
+    agreed = frozenset(objection_names(decision, frozen.record))
+    gone_past = going_past(decision, frozen.snapshot, frozen.observed(), agreed)
+    assert gone_past is not None
+    assert gone_past[0].group_index == 2
+    assert going_past(decision, frozen.snapshot, frozen.observed(), frozenset({"soak: soaking"})) is None

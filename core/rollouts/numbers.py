@@ -1,0 +1,54 @@
+"""What a decision needs to know about a group's devices: how many stand where, and how old that is. No names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from core.ids import DeviceName, GroupId
+from core.rollouts.records import GroupEvidence
+from core.rollouts.verify import Tally, tally
+
+
+@dataclass(frozen=True, slots=True)
+class GroupNumbers:
+    """`present`: devices counted in the group at `members_read_at`, excluded ones among them."""
+
+    group: GroupId
+    tally: Tally
+    present: int
+    claims_read_at: datetime | None
+    members_read_at: datetime | None
+
+
+def numbers_of(evidence: GroupEvidence | None, excluded: Iterable[DeviceName] = ()) -> GroupNumbers | None:
+    if evidence is None:
+        return None
+    return GroupNumbers(
+        group=evidence.group,
+        tally=tally(evidence, excluded),
+        present=sum(device.member for device in evidence.devices.values()),
+        claims_read_at=evidence.claims_read_at,
+        members_read_at=evidence.members_read_at,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmShares:
+    """Open alarms among the devices that run the new version, and among the others of the rollout."""
+
+    read_at: datetime
+    updated: int
+    updated_with: int
+    others: int
+    others_with: int
+
+    @property
+    def excess_pct(self) -> float:
+        """By how many per cent points more updated devices have an open alarm than others do."""
+        return _pct(self.updated_with, self.updated) - _pct(self.others_with, self.others)
+
+
+def _pct(part: int, whole: int) -> float:
+    return 100 * part / whole if whole else 0.0
