@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from bot.realms import RealmAdapters, access_rules, realm_adapters
+from bot.secrets import Secret
 from bot.settings import Settings, StackSection, TenantSection
 from core.access import Action, Role
 from core.approvals import Rule
@@ -16,7 +17,7 @@ from core.rollouts.policy import PromotionPolicy, ReadingKeys
 from flows.realms import Realms
 from flows.rollouts.site import Site
 from flows.world import StackWorld, TenantWorld
-from integrations.hawkbit import HawkbitAccount, HawkbitRollouts
+from integrations.hawkbit import HawkbitAccount, HawkbitActions, HawkbitReleases, HawkbitRollouts
 from integrations.relay import RelaySettings, SshRelay
 from integrations.slack.client import SlackPosts
 from integrations.thingsboard.session import ApiKey, Credentials, Password
@@ -43,6 +44,8 @@ async def build_adapters(settings: Settings, clock: Clock, stack: AsyncExitStack
         sites[world.name] = Site(
             stack=world.name,
             rollouts=world.rollouts,
+            actions=world.actions,
+            releases=world.releases,
             devices={t.id: t.devices for t in world.tenants.values()},
             policy=promotion_policy(settings, section),
             channel=world.channel,
@@ -93,15 +96,11 @@ def promotion_policy(settings: Settings, section: StackSection) -> PromotionPoli
 
 def _stack_world(section: StackSection, stack: AsyncExitStack) -> StackWorld:
     hawkbit = section.hawkbit
-    brake = (
-        HawkbitAccount(hawkbit.brake_username, hawkbit.brake_password.read)
-        if hawkbit.brake_username and hawkbit.brake_password
-        else None
-    )
     rollouts = HawkbitRollouts(
         hawkbit.url,
         HawkbitAccount(hawkbit.username, hawkbit.password.read),
-        brake,
+        _account(hawkbit.brake_username, hawkbit.brake_password),
+        release=_account(hawkbit.release_username, hawkbit.release_password),
         system=f"hawkBit {section.name}",
         timeout_s=hawkbit.timeout_s,
     )
@@ -109,6 +108,8 @@ def _stack_world(section: StackSection, stack: AsyncExitStack) -> StackWorld:
     return StackWorld(
         name=Stack(section.name),
         rollouts=rollouts,
+        actions=HawkbitActions(rollouts.access),
+        releases=HawkbitReleases(rollouts.access, upload_timeout_s=hawkbit.upload_timeout_s),
         relay=_relay(section, stack),
         tenants={Tenant(t.id): _tenant_world(section, t, stack) for t in section.tenants},
         channel=Channel(section.rollout_channel),
@@ -116,6 +117,10 @@ def _stack_world(section: StackSection, stack: AsyncExitStack) -> StackWorld:
         device_user=section.relay.device_user if section.relay else "cdm",
         device_port=section.relay.device_port if section.relay else 22,
     )
+
+
+def _account(username: str | None, password: Secret | None) -> HawkbitAccount | None:
+    return HawkbitAccount(username, password.read) if username and password else None
 
 
 def _tenant_world(section: StackSection, tenant: TenantSection, stack: AsyncExitStack) -> TenantWorld:

@@ -151,13 +151,18 @@ class Hawkbit(Section):
     username: str
     password: Secret
     brake_username: str | None = Field(
-        None, description="The account with UPDATE_ROLLOUT and UPDATE_TARGET: stop, assign"
+        None, description="The account with UPDATE_ROLLOUT and UPDATE_TARGET: stop, assign, cancel, force"
     )
     brake_password: Secret | None = None
+    release_username: str | None = Field(
+        None, description="The account that makes modules and sets, uploads, locks and invalidates"
+    )
+    release_password: Secret | None = None
     tick_s: float = Field(2.0, gt=0, description="hawkbit.rollout.scheduler.fixedDelay")
     cache_age_s: float = Field(0.0, ge=0, description="hawkbit.cache.ttl where hawkBit runs as split services")
     poll_s: Seconds = 5.0
     timeout_s: Seconds = 10.0
+    upload_timeout_s: Seconds = Field(3600.0, description="One bundle, as a whole")
 
 
 class RelaySection(Section):

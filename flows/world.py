@@ -12,6 +12,7 @@ from core.errors import NotFound, OutsideError, Refused
 from core.ids import Channel, DeviceName, RolloutId, Stack, Tenant
 from core.messages.text import plain
 from core.ports import Alarms, Clock, Devices, Relay, Rollouts
+from core.release_ports import FleetActions, Releases
 from core.rollouts.facts import RolloutFacts
 
 NAMES_LIMIT = 20_000
@@ -35,6 +36,8 @@ class StackWorld:
 
     name: Stack
     rollouts: Rollouts
+    actions: FleetActions
+    releases: Releases
     relay: Relay | None
     tenants: Mapping[Tenant, TenantWorld]
     channel: Channel

@@ -19,7 +19,7 @@ ADDRESS = "wireguard_ip"
 RELAY = "relay-eu1"
 DATA = "data"
 KEY_FILE, KNOWN_HOSTS = "relay-ed25519", "known_hosts"
-BOT, BRAKE = "cdm-bot", "cdm-bot-brake"
+BOT, BRAKE, RELEASE = "cdm-bot", "cdm-bot-brake", "cdm-bot-release"
 """The bot's accounts at hawkBit; the first is also its name at the relay and its client in Keycloak."""
 
 
@@ -112,6 +112,8 @@ class Surroundings:
                 "password": self._secret("hawkbit", self.hawkbit_passwords[BOT]),
                 "brake_username": BRAKE,
                 "brake_password": self._secret("hawkbit-brake", self.hawkbit_passwords[BRAKE]),
+                "release_username": RELEASE,
+                "release_password": self._secret("hawkbit-release", self.hawkbit_passwords[RELEASE]),
                 "tick_s": self.tick_s,
                 "poll_s": 1.0,
             },

@@ -26,13 +26,14 @@ from sandbox.cast import PIPELINE, TENANTS
 from sandbox.fleet import Fleet, Pace, SimulatedDevice
 from sandbox.furnish import Wired, fill_hawkbit, fill_realm, fill_slack, fill_thingsboard
 from sandbox.hawkbit import Account, HawkbitSandbox
-from sandbox.hawkbit.accounts import BRAKE, EVERYDAY
+from sandbox.hawkbit.accounts import BRAKE, EVERYDAY, RELEASE
 from sandbox.keycloak.app import create_app
 from sandbox.keycloak.realm import Realm
 from sandbox.pipeline import Pipeline
 from sandbox.relay import DeviceHost, RelaySandbox, control_app
 from sandbox.settings_file import BOT, DATA, KEY_FILE, KNOWN_HOSTS, RELAY, Surroundings, write_private
 from sandbox.settings_file import BRAKE as BRAKE_ACCOUNT
+from sandbox.settings_file import RELEASE as RELEASE_ACCOUNT
 from sandbox.slack import SlackSandbox
 from sandbox.slack.client import SlackPeople
 from sandbox.tempo import Tempo
@@ -82,7 +83,9 @@ class SandboxWorld:
         self.counts = cast.split(devices)
         self.slack = SlackSandbox(team_id=cast.TEAM, seed=seed)
         self.thingsboard = ThingsboardSandbox(seed=seed, pace=thingsboard_pace)
-        self._passwords = {name: secrets.token_urlsafe(12) for name in (BOT, BRAKE_ACCOUNT, "admin", PIPELINE)}
+        self._passwords = {
+            name: secrets.token_urlsafe(12) for name in (BOT, BRAKE_ACCOUNT, RELEASE_ACCOUNT, "admin", PIPELINE)
+        }
         self.hawkbit = HawkbitSandbox(tick_s=hawkbit_tick_s, accounts=self._accounts(), seed=seed)
         self.realm = Realm.load()
         self._keycloak_url = keycloak_url
@@ -312,6 +315,7 @@ class SandboxWorld:
         return {
             BOT: Account(self._passwords[BOT], permissions=EVERYDAY),
             BRAKE_ACCOUNT: Account(self._passwords[BRAKE_ACCOUNT], permissions=BRAKE),
+            RELEASE_ACCOUNT: Account(self._passwords[RELEASE_ACCOUNT], permissions=RELEASE),
             PIPELINE: Account(self._passwords[PIPELINE], permissions=EVERYDAY),
             "admin": Account(self._passwords["admin"], roles=frozenset({"TENANT_ADMIN"})),
         }

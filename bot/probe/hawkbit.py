@@ -1,4 +1,4 @@
-"""hawkBit: what the everyday account and the brake account may do, and whether the everyday one may skip groups."""
+"""hawkBit: what each of the bot's accounts may do, and whether the everyday one may do more than it should."""
 
 from __future__ import annotations
 
@@ -15,22 +15,37 @@ EVERYDAY: Mapping[str, str] = {
     "READ_ROLLOUT": "it sees no rollout at all",
     "READ_TARGET": "it cannot say which devices have the new version",
     "READ_DISTRIBUTION_SET": "it cannot say which version a rollout brings",
+    "CREATE_ROLLOUT": "it can make no rollout, so nothing is released or rolled back",
     "HANDLE_ROLLOUT": "it can start, pause and resume no rollout, so nothing is promoted and nothing is braked",
 }
 BRAKE: Mapping[str, str] = {
     "UPDATE_ROLLOUT": "it cannot stop a rollout",
-    "UPDATE_TARGET": "it can assign no set to a device, so `redeploy` fails",
+    "UPDATE_TARGET": "it can assign no set to a device and cancel no update, so `redeploy` fails",
     "READ_DISTRIBUTION_SET": "it can assign no set to a device, so `redeploy` fails",
+}
+RELEASE: Mapping[str, str] = {
+    "READ_DISTRIBUTION_SET": "it cannot find a set that is there already",
+    "CREATE_DISTRIBUTION_SET": "it can make no set",
+    "UPDATE_DISTRIBUTION_SET": "it can lock no set, and of an unlocked one no rollout can be made",
+    "READ_SOFTWARE_MODULE": "it cannot see which bundles are there already",
+    "CREATE_SOFTWARE_MODULE": "it can upload no bundle",
+    "UPDATE_SOFTWARE_MODULE": "it can upload no bundle where hawkBit's access control is on",
 }
 TOO_MUCH: Mapping[str, str] = {
     "UPDATE_ROLLOUT": "it may stop rollouts and start the next group without any check (measured on hawkBit 1.1.0)",
+    "UPDATE_TARGET": "it may assign any set to any device and cancel any update",
+    "UPDATE_DISTRIBUTION_SET": "it may lock sets, and make them unusable for ever",
     "APPROVE_ROLLOUT": "it may approve the rollouts of its own pipeline",
     "DELETE_ROLLOUT": "it may delete rollouts",
     "DELETE_TARGET": "it may delete devices",
 }
 _ROLLOUT = frozenset(f"{verb}_ROLLOUT" for verb in ("READ", "CREATE", "UPDATE", "DELETE", "HANDLE", "APPROVE"))
 _TARGET = frozenset(f"{verb}_TARGET" for verb in ("READ", "CREATE", "UPDATE", "DELETE"))
-_SET = frozenset(f"{verb}_DISTRIBUTION_SET" for verb in ("READ", "CREATE", "UPDATE", "DELETE"))
+_SET = frozenset(
+    f"{verb}_{kind}"
+    for verb in ("READ", "CREATE", "UPDATE", "DELETE")
+    for kind in ("DISTRIBUTION_SET", "SOFTWARE_MODULE")
+)
 _ROLES: Mapping[str, frozenset[str]] = {
     "ROLE_ROLLOUT_ADMIN": _ROLLOUT,
     "ROLE_TARGET_ADMIN": _TARGET,
@@ -50,6 +65,8 @@ async def look(settings: Settings, section: StackSection) -> AsyncIterator[Findi
         yield finding
     async for finding in _brake(section):
         yield finding
+    async for finding in _release(section):
+        yield finding
 
 
 async def _everyday(settings: Settings, section: StackSection) -> AsyncIterator[Finding]:
@@ -65,8 +82,7 @@ async def _everyday(settings: Settings, section: StackSection) -> AsyncIterator[
                 yield warn(
                     system,
                     f"The everyday account {hawkbit.username} holds {right}: {why}.",
-                    f"Take {right} from {hawkbit.username}"
-                    + (" and give it to the brake account alone." if right in BRAKE else "; the bot never uses it."),
+                    f"Take {right} from {hawkbit.username}" + _where_it_belongs(right),
                 )
         if EVERYDAY.keys() <= held:
             yield ok(system, f"The everyday account {hawkbit.username} has every right it needs.")
@@ -76,6 +92,13 @@ async def _everyday(settings: Settings, section: StackSection) -> AsyncIterator[
         yield _refused(system, "everyday", hawkbit.username, hawkbit.password)
     finally:
         await rollouts.aclose()
+
+
+def _where_it_belongs(right: str) -> str:
+    for kind, needed in (("brake", BRAKE), ("release", RELEASE)):
+        if right in needed:
+            return f" and give it to the {kind} account alone."
+    return "; the bot never uses it."
 
 
 def _refused(system: str, kind: str, account: str, password: Secret) -> Finding:
@@ -133,7 +156,7 @@ async def _brake(section: StackSection) -> AsyncIterator[Finding]:
     if hawkbit.brake_username is None or hawkbit.brake_password is None:
         yield warn(
             system,
-            "There is no brake account: stopping a rollout for good and `redeploy` are refused.",
+            "There is no brake account: stopping a rollout for good, cancelling updates and `redeploy` are refused.",
             f"Make an account with {', '.join(BRAKE)} and name it in brake_username and brake_password.",
         )
         return
@@ -143,19 +166,36 @@ async def _brake(section: StackSection) -> AsyncIterator[Finding]:
             f"Everyday and brake account are the same ({hawkbit.username}), so each everyday call may skip groups too.",
             "Make a second account for the brakes.",
         )
-    brake = _client(section, hawkbit.brake_username, hawkbit.brake_password)
+    async for finding in _named(section, "brake", hawkbit.brake_username, hawkbit.brake_password, BRAKE):
+        yield finding
+
+
+async def _release(section: StackSection) -> AsyncIterator[Finding]:
+    hawkbit = section.hawkbit
+    if hawkbit.release_username is None or hawkbit.release_password is None:
+        yield ok(name_of(section), "There is no release account: uploading bundles and making sets is refused.")
+        return
+    async for finding in _named(section, "release", hawkbit.release_username, hawkbit.release_password, RELEASE):
+        yield finding
+
+
+async def _named(
+    section: StackSection, kind: str, username: str, password: Secret, needed: Mapping[str, str]
+) -> AsyncIterator[Finding]:
+    system = name_of(section)
+    client = _client(section, username, password)
     try:
-        _, given = await brake.userinfo()
+        _, given = await client.userinfo()
     except Unauthorized:
-        yield _refused(system, "brake", hawkbit.brake_username, hawkbit.brake_password)
+        yield _refused(system, kind, username, password)
         return
     finally:
-        await brake.aclose()
-    lacking = list(_lacking(system, "brake", hawkbit.brake_username, given, BRAKE))
+        await client.aclose()
+    lacking = list(_lacking(system, kind, username, given, needed))
     for finding in lacking:
         yield finding
     if not lacking:
-        yield ok(system, f"The brake account {hawkbit.brake_username} has every right it needs.")
+        yield ok(system, f"The {kind} account {username} has every right it needs.")
 
 
 def _client(section: StackSection, account: str, password: Secret) -> HawkbitRollouts:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from core.errors import NotFound
 from core.ids import Channel, RolloutId, Stack, Tenant
 from core.ports import Clock, Devices, Rollouts
+from core.release_ports import FleetActions, Releases
 from core.rollouts.facts import DistributionSet, GroupFacts, Snapshot
 from core.rollouts.policy import PromotionPolicy
 from core.rollouts.records import GroupEvidence
@@ -20,6 +21,8 @@ class Site:
 
     stack: Stack
     rollouts: Rollouts
+    actions: FleetActions
+    releases: Releases
     devices: Mapping[Tenant, Devices]
     policy: PromotionPolicy
     channel: Channel

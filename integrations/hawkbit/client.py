@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
-from urllib.parse import quote
 
 from core.errors import NotFound
 from core.ids import DeviceName, GroupId, RolloutId
@@ -22,30 +20,26 @@ from core.rollouts.facts import (
     RolloutStatus,
     TargetFacts,
 )
-from integrations.hawkbit import errors
+from integrations.hawkbit.access import HawkbitAccess
 from integrations.hawkbit.models import (
     ActionRow,
     AssignmentRow,
     GroupRow,
     Page,
     RolloutRow,
-    Row,
     SetRow,
     TargetRow,
     UserRow,
 )
+from integrations.hawkbit.query import quoted, segment, with_set
 from integrations.hawkbit.wire import HawkbitAccount, HawkbitWire
 
-PAGE = 500
-"""hawkBit's silent cap: a greater limit is cut to this."""
-REREADS = 3
 NEWEST_ACTIONS = 20
 ACTIVE = ",".join(status for status in RolloutStatus if not status.terminal and status is not RolloutStatus.UNKNOWN)
-RowT = TypeVar("RowT", bound=Row)
 
 
 class HawkbitRollouts:
-    """The rollouts of one stack. Close with `aclose`."""
+    """The rollouts of one stack. Close with `aclose`. `access` is for what else is done on the same hawkBit."""
 
     def __init__(
         self,
@@ -53,13 +47,14 @@ class HawkbitRollouts:
         everyday: HawkbitAccount,
         brake: HawkbitAccount | None = None,
         *,
+        release: HawkbitAccount | None = None,
         system: str = "hawkBit",
         timeout_s: float = 10.0,
         verify: ssl.SSLContext | bool = True,
     ) -> None:
         self._wire = HawkbitWire(url, system=system, timeout_s=timeout_s, verify=verify)
         self._everyday = everyday
-        self._brake = brake
+        self.access = HawkbitAccess(self._wire, everyday, brake, release)
 
     async def aclose(self) -> None:
         await self._wire.aclose()
@@ -67,7 +62,7 @@ class HawkbitRollouts:
     # reads
 
     async def active(self) -> Sequence[RolloutFacts]:
-        rows = await self._rows(
+        rows = await self.access.rows(
             RolloutRow,
             "/rollouts",
             "reading active rollouts",
@@ -79,11 +74,11 @@ class HawkbitRollouts:
 
     async def find(self, name: str) -> RolloutFacts | None:
         """By exact name. hawkBit itself ignores case and takes `*` for anything."""
-        rows = await self._rows(
+        rows = await self.access.rows(
             RolloutRow,
             "/rollouts",
             "looking a rollout up by name",
-            q=f"name=={_quoted(name)}",
+            q=f"name=={quoted(name)}",
             representation="full",
             sort="id:ASC",
         )
@@ -99,7 +94,7 @@ class HawkbitRollouts:
         return None if row.deleted else row.facts()
 
     async def groups(self, rollout: RolloutId) -> tuple[GroupFacts, ...]:
-        rows = await self._rows(
+        rows = await self.access.rows(
             GroupRow,
             f"/rollouts/{rollout}/deploygroups",
             f"reading the groups of rollout {rollout}",
@@ -114,21 +109,17 @@ class HawkbitRollouts:
         return self._wire.parse(SetRow, answer, doing).facts()
 
     async def set_by_version(self, name: str, version: str) -> DistributionSet | None:
-        rows = await self._rows(
+        rows = await self.access.rows(
             SetRow,
             "/distributionsets",
             "looking a distribution set up by version",
-            q=f"name=={_quoted(name)};version=={_quoted(version)}",
+            q=f"name=={quoted(name)};version=={quoted(version)}",
             sort="id:ASC",
         )
         return next((row.facts() for row in rows if (row.name, row.version) == (name, version)), None)
 
     async def claims(self, rollout: RolloutId, group: GroupId, wanted: DistributionSet) -> Mapping[DeviceName, Claim]:
-        """hawkBit does not say which set a device has, only who passes the filter: so a name with `*` is refused."""
-        if "*" in wanted.name + wanted.version:
-            raise errors.Rejected(f"The set {wanted} has a * in its name, which hawkBit takes for any text.")
-        query = f"installedds.name=={_quoted(wanted.name)};installedds.version=={_quoted(wanted.version)}"
-        rows = await self._targets(rollout, group, q=query)
+        rows = await self._targets(rollout, group, q=with_set("installedds", wanted))
         return {DeviceName(row.controller_id): row.claim() for row in rows}
 
     async def members(self, rollout: RolloutId, group: GroupId) -> frozenset[DeviceName]:
@@ -136,7 +127,7 @@ class HawkbitRollouts:
 
     async def failed(self, rollout: RolloutId, group: GroupId) -> frozenset[DeviceName]:
         """The list of targets takes no `status`, that of actions does (measured on hawkBit 1.1.0)."""
-        rows = await self._rows(
+        rows = await self.access.rows(
             ActionRow,
             "/actions",
             f"reading the failed devices of rollout {rollout}",
@@ -148,7 +139,7 @@ class HawkbitRollouts:
 
     async def target(self, device: DeviceName) -> TargetFacts | None:
         doing = f"reading device {device}"
-        here = f"/targets/{_segment(device)}"
+        here = f"/targets/{segment(device)}"
         try:
             answer = await self._wire.read(self._everyday, here, doing)
             row = self._wire.parse(TargetRow, answer, doing)
@@ -164,7 +155,7 @@ class HawkbitRollouts:
             self._everyday,
             "/actions",
             doing,
-            q=f"target.controllerId=={_quoted(device)}",
+            q=f"target.controllerId=={quoted(device)}",
             representation="full",
             sort="id:DESC",
             limit=NEWEST_ACTIONS,
@@ -195,34 +186,23 @@ class HawkbitRollouts:
 
     async def stop(self, rollout: RolloutId) -> None:
         doing = f"stopping rollout {rollout}"
-        await self._wire.act(self._brake_account(doing), f"/rollouts/{rollout}/stop", doing)
+        await self._wire.act(self.access.brake_account(doing), f"/rollouts/{rollout}/stop", doing)
 
     async def assign(self, device: DeviceName, set_id: int, *, offline: bool = False) -> bool:
         doing = f"assigning set {set_id} to device {device}"
         answer = await self._wire.write(
-            self._brake_account(doing),
-            f"/targets/{_segment(device)}/assignedDS",
+            self.access.brake_account(doing),
+            f"/targets/{segment(device)}/assignedDS",
             doing,
             body={"id": set_id, "type": "forced"},
             params={"offline": "true"} if offline else None,
         )
-        try:
-            return self._wire.parse(AssignmentRow, answer, doing).assigned > 0
-        except errors.BadAnswer as error:
-            raise errors.WriteUnanswered(error.user_text, system=self._wire.system) from error
+        return self._wire.parse_written(AssignmentRow, answer, doing).assigned > 0
 
     # parts
 
-    def _brake_account(self, doing: str) -> HawkbitAccount:
-        if self._brake is None:
-            raise errors.NoBrakeAccount(
-                f"No brake account is configured for {self._wire.system}, so the bot cannot go on {doing}.",
-                system=self._wire.system,
-            )
-        return self._brake
-
     async def _targets(self, rollout: RolloutId, group: GroupId, **params: str) -> list[TargetRow]:
-        return await self._rows(
+        return await self.access.rows(
             TargetRow,
             f"/rollouts/{rollout}/deploygroups/{group}/targets",
             f"reading the devices of group {group} of rollout {rollout}",
@@ -239,37 +219,3 @@ class HawkbitRollouts:
             return await self.distribution_set(set_id)
         except NotFound:
             return None
-
-    async def _rows(self, model: type[RowT], path: str, doing: str, **params: str) -> list[RowT]:
-        """Every row of a list, page by page.
-
-        A row that leaves the list between two pages pulls another into the gap, unseen: a total that shrank, or a page
-        that came empty too early, means a fresh start.
-        """
-        for _ in range(REREADS):
-            rows: list[RowT] = []
-            total = 0
-            while True:
-                answer = await self._wire.read(self._everyday, path, doing, **params, offset=len(rows), limit=PAGE)
-                page = self._wire.parse(Page[model], answer, doing)  # type: ignore[valid-type]
-                rows.extend(page.content)
-                if page.total < total or (not page.content and len(rows) < page.total):
-                    break
-                total = page.total
-                if len(rows) >= total:
-                    return rows
-        raise errors.HawkbitUnavailable(
-            f"{self._wire.system} changed the list at every page while {doing}.", system=self._wire.system
-        )
-
-
-def _segment(device: DeviceName) -> str:
-    """A device's name as one segment of a path."""
-    if not device.strip("."):
-        raise errors.Rejected(f"{device!r} cannot be the name of a device.")
-    return quote(device, safe="")
-
-
-def _quoted(text: str) -> str:
-    """A value in hawkBit's filter language."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -3,11 +3,12 @@
 OutsideError
 ├── Unavailable         HawkbitUnavailable, BadAnswer
 ├── OutcomeUnknown      WriteUnanswered
-├── NotAllowed          Unauthorized (401), Forbidden (403), NoBrakeAccount
+├── NotAllowed          Unauthorized (401), Forbidden (403), NoBrakeAccount, NoReleaseAccount
 ├── NotFound            Missing (404 with entityNotFound)
 ├── RateLimited         Flooded (429 without a body)
 └── Refused             Rejected (other 4xx), QuotaExceeded (429 with a body)
-    └── Conflict        IllegalState (400 rollout.illegalState), AlreadyExists (409)
+    └── Conflict        IllegalState (400 rollout.illegalState), AlreadyExists (409),
+                        ActionState (405 action.notCancelable, action.notForceQuitable)
 """
 
 from __future__ import annotations
@@ -55,6 +56,12 @@ class NoBrakeAccount(NotAllowed):
     reason = "no_brake_account"
 
 
+class NoReleaseAccount(NotAllowed):
+    """An act that takes the third, named account, and none is configured."""
+
+    reason = "no_release_account"
+
+
 class Missing(NotFound):
     """404 by hawkBit itself. A 404 by anything else is a BadAnswer: it says nothing about the thing."""
 
@@ -83,3 +90,9 @@ class AlreadyExists(Conflict):
     """409: a thing of this name exists."""
 
     reason = "already_exists"
+
+
+class ActionState(Conflict):
+    """405: the action is not in the state that a cancel, or a force-quit, needs."""
+
+    reason = "action_state"

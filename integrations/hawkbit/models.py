@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
 from urllib.parse import unquote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 from pydantic.alias_generators import to_camel
 
 from core.ids import DeviceName, GroupId, RolloutId
@@ -21,6 +21,7 @@ from core.rollouts.facts import (
     RolloutStatus,
     TargetFacts,
 )
+from core.rollouts.release import ActionWord, Artifact, OpenAction, TargetSeen
 
 
 def _instant(value: object) -> object:
@@ -157,6 +158,11 @@ class TargetRow(Row):
     def claim(self) -> Claim:
         return Claim(DeviceName(self.controller_id), self.installed_at)
 
+    def seen(self) -> TargetSeen:
+        return TargetSeen(
+            DeviceName(self.controller_id), self.update_status, self.last_controller_request_at, self.ip_address
+        )
+
     def facts(self, *, assigned: DistributionSet | None, installed: DistributionSet | None) -> TargetFacts:
         return TargetFacts(
             device=DeviceName(self.controller_id),
@@ -184,9 +190,15 @@ class ActionRow(Row):
     id: int
     status: str
     active: bool
+    force_type: str
     rollout: int | None = None
     created_at: Instant
     links: ActionLinks = Field(alias="_links")
+
+    @property
+    def over(self) -> bool:
+        """A scheduled action is not active either: it waits for its group."""
+        return not self.active and self.status != "scheduled"
 
     @property
     def device(self) -> DeviceName:
@@ -206,6 +218,71 @@ class ActionRow(Row):
             rollout=None if self.rollout is None else RolloutId(self.rollout),
             created_at=self.created_at,
         )
+
+    def open_action(self) -> OpenAction:
+        return OpenAction(
+            id=self.id,
+            device=self.device,
+            status=self.status,
+            forced=self.force_type == "forced",
+            created_at=self.created_at,
+            set_name=self.links.distributionset.name,
+        )
+
+
+class StatusRow(Row):
+    """`timestamp` may be the device's clock; `reportedAt` is the server's."""
+
+    type: str
+    messages: tuple[str, ...] = ()
+    code: int | None = None
+    reported_at: Instant
+
+    def word(self) -> ActionWord:
+        return ActionWord(self.reported_at, self.type, self.messages, self.code)
+
+
+class HashesRow(Row):
+    sha256: str
+
+
+class ArtifactRow(Row):
+    id: int
+    provided_filename: str
+    size: int
+    hashes: HashesRow
+
+    def facts(self) -> Artifact:
+        return Artifact(self.id, self.provided_filename, self.size, self.hashes.sha256.lower())
+
+
+class Artifacts(RootModel[list[ArtifactRow]]):
+    """A bare list: hawkBit does not page it."""
+
+
+class ModuleRow(Row):
+    id: int
+    name: str
+    version: str
+    type: str
+
+
+class SetWithModules(SetRow):
+    modules: tuple[ModuleRow, ...]
+
+
+class Made(Row):
+    """The one row of an answer to a create that the bot needs."""
+
+    id: int
+
+
+class MadeModules(RootModel[list[ModuleRow]]):
+    """hawkBit takes and answers lists here."""
+
+
+class MadeSets(RootModel[list[SetWithModules]]):
+    """hawkBit takes and answers lists here."""
 
 
 class AssignmentRow(Row):

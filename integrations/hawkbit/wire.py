@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -23,7 +23,21 @@ NEVER_SENT = (
 )
 """Failures before the first byte of the request left: nothing can have happened."""
 WORDS_SHOWN = 200
+WORDS = {
+    "rest.param.rsqlParamSyntax": "the filter is not well formed.",
+    "rest.param.rsqlInvalidField": "the filter uses a field, or a word for it, that is not known there.",
+}
+"""What hawkBit means by an error that it gives no message with."""
 Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A body of `size` bytes that is read while it is sent."""
+
+    chunks: AsyncIterable[bytes]
+    size: int
+    content_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +69,19 @@ class HawkbitWire:
         """GET. `doing` completes "while ..." in the words for a person."""
         return await self._send(account, "GET", path, doing, params=params, timeout_s=self.timeout_s)
 
-    async def act(self, account: HawkbitAccount, path: str, doing: str, *, timeout_s: float | None = None) -> None:
-        """POST without a body, once. hawkBit answers 204: anything else that looks like success is a proxy's word."""
-        answer = await self.write(account, path, doing, timeout_s=timeout_s)
+    async def act(
+        self,
+        account: HawkbitAccount,
+        path: str,
+        doing: str,
+        *,
+        method: str = "POST",
+        body: Any = None,
+        params: Mapping[str, str | int] | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        """A write that hawkBit answers 204: anything else that looks like success is a proxy's word."""
+        answer = await self.write(account, path, doing, method=method, body=body, params=params, timeout_s=timeout_s)
         if answer.status_code != 204:
             raise self._unanswered(True, doing, f"answered {answer.status_code}, as no hawkBit does,")
 
@@ -67,13 +91,21 @@ class HawkbitWire:
         path: str,
         doing: str,
         *,
+        method: str = "POST",
         body: Any = None,
         params: Mapping[str, str | int] | None = None,
         timeout_s: float | None = None,
     ) -> httpx.Response:
-        """POST, once. Nobody repeats a write: an unanswered one may still take effect."""
+        """Sent once. Nobody repeats a write: an unanswered one may still take effect. `body` is JSON or a Stream."""
         bound = self.timeout_s if timeout_s is None else timeout_s
-        return await self._send(account, "POST", path, doing, body=body, params=params, timeout_s=bound)
+        return await self._send(account, method, path, doing, body=body, params=params, timeout_s=bound)
+
+    def parse_written(self, model: type[Model], answer: httpx.Response, doing: str) -> Model:
+        """As `parse`: but where the answer to a write is not understood, the write may have happened."""
+        try:
+            return self.parse(model, answer, doing)
+        except errors.BadAnswer as error:
+            raise errors.WriteUnanswered(error.user_text, system=self.system) from error
 
     def parse(self, model: type[Model], answer: httpx.Response, doing: str) -> Model:
         try:
@@ -95,6 +127,10 @@ class HawkbitWire:
         params: Mapping[str, str | int] | None = None,
     ) -> httpx.Response:
         write = method != "GET"
+        sent: dict[str, Any] = {"json": body}
+        if isinstance(body, Stream):
+            head = {"content-type": body.content_type, "content-length": str(body.size)}
+            sent = {"content": body.chunks, "headers": head}
         too_late = asyncio.get_running_loop().time() + timeout_s
 
         async def traced(event: str, _: Any) -> None:
@@ -108,7 +144,7 @@ class HawkbitWire:
                     method,
                     path,
                     params=params or None,
-                    json=body,
+                    **sent,
                     auth=(account.user, account.password()),
                     timeout=timeout_s,
                     extensions={"trace": traced},
@@ -148,6 +184,8 @@ class HawkbitWire:
                 kind = errors.QuotaExceeded
             case 429:
                 kind, said = errors.Flooded, f"{self.system} takes no more calls right now ({doing})."
+            case 405 if code.endswith((".notCancelable", ".notForceQuitable")):
+                kind = errors.ActionState
             case 400 if code.endswith(".illegalState"):
                 kind = errors.IllegalState
             case _ if 400 <= status < 500 and code:
@@ -170,7 +208,9 @@ def _reason(answer: httpx.Response) -> tuple[str, str]:
         return "", ""
     if not isinstance(body, dict):
         return "", ""
-    return str(body.get("errorCode") or ""), str(body.get("message") or "")[:WORDS_SHOWN]
+    code = str(body.get("errorCode") or "")
+    words = body.get("message") or WORDS.get(code.removeprefix("hawkbit.server.error."), "")
+    return code, str(words)[:WORDS_SHOWN]
 
 
 def _retry_after(answer: httpx.Response) -> float | None:

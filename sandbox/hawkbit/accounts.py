@@ -40,6 +40,7 @@ _ROLES = {
 READS = frozenset({"READ_ROLLOUT", "READ_TARGET", "READ_DISTRIBUTION_SET"})
 EVERYDAY = READS | {"CREATE_ROLLOUT", "HANDLE_ROLLOUT"}
 BRAKE = READS | {"UPDATE_ROLLOUT", "UPDATE_TARGET"}
+RELEASE = REPOSITORY - {"DELETE_DISTRIBUTION_SET", "DELETE_SOFTWARE_MODULE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ DEFAULT_ACCOUNTS: Mapping[str, Account] = {
     "admin": Account("admin", roles=frozenset({"TENANT_ADMIN"})),
     "bot": Account("bot", permissions=EVERYDAY),
     "brake": Account("brake", permissions=BRAKE),
+    "release": Account("release", permissions=RELEASE),
     "viewer": Account("viewer", permissions=READS),
 }
 

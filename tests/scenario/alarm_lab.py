@@ -53,7 +53,8 @@ class AlarmLab:
     def __post_init__(self) -> None:
         tenant = TenantWorld(CUSTOMER_A, self.alarms, self.alarms, ip_network("10.8.0.0/16"), OPS)
         nobody: Any = None  # no rollouts in these tests
-        self.world = World([StackWorld(EU1, nobody, None, {CUSTOMER_A: tenant}, OPS, "wireguard_ip")], self.clock)
+        stack = StackWorld(EU1, nobody, nobody, nobody, None, {CUSTOMER_A: tenant}, OPS, "wireguard_ip")
+        self.world = World([stack], self.clock)
         self.intake = Intake(self.store)
         self.incidents = Incidents(self.store)
         self.audit = AuditLog(self.store, self.clock)

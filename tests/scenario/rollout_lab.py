@@ -22,8 +22,7 @@ from flows.rollouts.promote import Promoter
 from flows.rollouts.settle import Settler
 from flows.rollouts.site import Site
 from flows.rollouts.watch import RolloutWatch
-from integrations.hawkbit.client import HawkbitRollouts
-from integrations.hawkbit.wire import HawkbitAccount
+from integrations.hawkbit import HawkbitAccount, HawkbitActions, HawkbitReleases, HawkbitRollouts
 from integrations.store.audit import AuditLog
 from integrations.store.connection import Store
 from integrations.store.leases import Leases
@@ -176,10 +175,13 @@ class Lab:
             self.server.url,
             HawkbitAccount("bot", lambda: "bot"),
             HawkbitAccount("brake", lambda: "brake"),
+            release=HawkbitAccount("release", lambda: "release"),
             timeout_s=5.0,
         )
         rollouts: Any = Freezable(client, freezer, sent_at_once=("resume",))
-        site = Site(EU1, rollouts, {TENANT: self.fleet}, self.policy, CHANNEL, "bot")
+        actions: Any = Freezable(HawkbitActions(client.access), freezer)
+        releases: Any = Freezable(HawkbitReleases(client.access, upload_timeout_s=5.0), freezer)
+        site = Site(EU1, rollouts, actions, releases, {TENANT: self.fleet}, self.policy, CHANNEL, "bot")
         sites: Mapping[Stack, Site] = {EU1: site}
         ledger = Ledger(
             RolloutStore(store),

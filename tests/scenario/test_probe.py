@@ -30,7 +30,7 @@ from sandbox.hawkbit.accounts import BRAKE, EVERYDAY, READS
 from sandbox.world import SandboxWorld
 from tests.keycloak.standin import StandInRealm
 
-BOT, BRAKE_BOT = "cdm-bot", "cdm-bot-brake"
+BOT, BRAKE_BOT, RELEASE_BOT = "cdm-bot", "cdm-bot-brake", "cdm-bot-release"
 CALM = Pace(poll_s=10.0, telemetry_s=1.0)
 
 
@@ -102,7 +102,7 @@ async def test_a_hawkbit_account_without_rights_is_told_each_right_and_what_it_i
     rights(world, BOT, frozenset())
     rights(world, BRAKE_BOT, READS)
     findings = await found(world, "hawkBit eu1")
-    assert [f.verdict for f in findings] == [Verdict.FAIL] * 6
+    assert [f.verdict for f in findings] == [Verdict.FAIL] * 7
     handle = only(findings, "HANDLE_ROLLOUT")
     assert "The everyday account cdm-bot lacks HANDLE_ROLLOUT" in handle.text
     assert "nothing is promoted" in handle.text
@@ -118,10 +118,12 @@ async def test_hawkbit_rights_given_as_roles_are_named_as_the_mistake(world: San
 
 async def test_an_everyday_account_that_may_skip_groups_is_a_warning(world: SandboxWorld) -> None:
     rights(world, BOT, EVERYDAY | BRAKE)
-    (one,) = await found(world, "hawkBit eu1")
-    assert one.verdict is Verdict.WARN
+    findings = await found(world, "hawkBit eu1")
+    assert [f.verdict for f in findings] == [Verdict.WARN] * 2
+    one = only(findings, "holds UPDATE_ROLLOUT")
     assert "start the next group without any check" in one.text
     assert "give it to the brake account alone" in one.fix
+    assert "assign any set to any device" in only(findings, "holds UPDATE_TARGET").text
 
 
 async def test_a_refused_hawkbit_login_hides_nothing_of_the_other_account(world: SandboxWorld) -> None:
@@ -131,7 +133,7 @@ async def test_a_refused_hawkbit_login_hides_nothing_of_the_other_account(world:
     hawkbit = stack.hawkbit.model_copy(update={"password": Secret(file=world.directory / "secrets" / "wrong")})
     changed = settings.model_copy(update={"stacks": [stack.model_copy(update={"hawkbit": hawkbit})]})
     findings = await bounded("hawkBit eu1", looks(changed)["hawkBit eu1"])
-    assert [f.verdict for f in findings] == [Verdict.FAIL, Verdict.OK]
+    assert [f.verdict for f in findings] == [Verdict.FAIL, Verdict.OK, Verdict.OK]
     assert "refuses the login of the everyday account cdm-bot" in findings[0].text
     assert "secrets/wrong" in findings[0].fix
     assert "not-the-password" not in str(findings)
@@ -144,6 +146,27 @@ async def test_without_a_brake_account_it_is_said_what_cannot_be_done(world: San
     changed = settings.model_copy(update={"stacks": [stack.model_copy(update={"hawkbit": hawkbit})]})
     one = only(await found_by(changed, "hawkBit eu1"), "no brake account")
     assert "`redeploy` are refused" in one.text
+
+
+async def test_a_release_account_is_told_its_missing_rights_and_may_be_left_out(world: SandboxWorld) -> None:
+    rights(world, RELEASE_BOT, READS)
+    findings = await found(world, "hawkBit eu1")
+    assert [f.verdict for f in findings] == [Verdict.FAIL] * 5
+    assert "lock no set" in only(findings, "The release account cdm-bot-release lacks UPDATE_DISTRIBUTION_SET").text
+    settings = load_settings(world.config)
+    stack = settings.stacks[0]
+    hawkbit = stack.hawkbit.model_copy(update={"release_username": None, "release_password": None})
+    changed = settings.model_copy(update={"stacks": [stack.model_copy(update={"hawkbit": hawkbit})]})
+    one = only(await bounded("hawkBit eu1", looks(changed)["hawkBit eu1"]), "no release account")
+    assert one.verdict is Verdict.OK
+
+
+async def test_an_everyday_account_that_may_change_sets_is_a_warning(world: SandboxWorld) -> None:
+    rights(world, BOT, EVERYDAY | {"UPDATE_DISTRIBUTION_SET"})
+    (one,) = await found(world, "hawkBit eu1")
+    assert one.verdict is Verdict.WARN
+    assert "unusable for ever" in one.text
+    assert "give it to the release account alone" in one.fix
 
 
 async def test_a_rollout_that_hawkbit_promotes_itself_is_pointed_out(world: SandboxWorld) -> None:

@@ -17,6 +17,7 @@ SECRETS = (
     "keycloak-client-secret",
     "hawkbit-password",
     "hawkbit-brake-password",
+    "hawkbit-release-password",
     "thingsboard-customer-a",
     "webhook-customer-a",
 )
