@@ -20,6 +20,7 @@ from tests.load.intake import intake
 from tests.load.options import BenchFailed, Options
 from tests.load.page import page
 from tests.load.report import Report, machine, table, write
+from tests.load.rollouts import rollouts
 
 AREAS: dict[str, Callable[[Options], Awaitable[Report]]] = {
     "intake": intake,
@@ -27,6 +28,7 @@ AREAS: dict[str, Callable[[Options], Awaitable[Report]]] = {
     "page": page,
     "audit": audit,
     "clicks": clicks,
+    "rollouts": rollouts,
 }
 LOUD_LOAD = 0.5
 LONGEST_S = 1_800.0
