@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from email.message import Message
-from email.parser import BytesParser
+import re
 
 from sandbox.hawkbit import bodies, errors, fields, render
 from sandbox.hawkbit.api_targets import give
 from sandbox.hawkbit.model import Artifact, DistributionSet, SoftwareModule
 from sandbox.hawkbit.wire import NO_CONTENT, Call, Reply, listed
+
+HASHES = ("sha1", "md5", "sha256")
 
 
 def _set(call: Call) -> DistributionSet:
@@ -54,6 +55,9 @@ def assign_targets(call: Call) -> Reply:
     """Bulk assignment. Unknown devices are passed over."""
     wanted = bodies.parse_list(bodies.TargetAssignment, call.json)
     repo = call.tenant.repo
+    limit = repo.quotas.assignments_per_request
+    if len(wanted) > limit:
+        raise errors.quota(f"Quota exceeded: {len(wanted)} assignments in one request. The maximum is {limit}.")
     found = repo.set_for_use(call.path["set"])
     targets = [repo.targets[one.id] for one in wanted if one.id in repo.targets]
     return give(call, targets, found, wanted[0] if wanted else bodies.AssignmentBody())
@@ -91,6 +95,8 @@ def create_modules(call: Call) -> Reply:
     repo = call.tenant.repo
     made = []
     for one in bodies.parse_list(bodies.ModuleBody, call.json):
+        if any((row.name, row.version, row.type) == (one.name, one.version, one.type) for row in repo.modules.values()):
+            raise errors.already_exists()
         row = SoftwareModule(**repo.row("module", call.user), **one.model_dump())
         repo.modules[row.id] = row
         made.append(row)
@@ -101,26 +107,45 @@ def get_module(call: Call) -> Reply:
     return Reply(200, render.module(_find_module(call, call.path["module"]), call.base))
 
 
+def artifacts(call: Call) -> Reply:
+    """A bare list, without links."""
+    module = _find_module(call, call.path["module"])
+    return Reply(200, [render.artifact(one, None, call.base) for one in module.artifacts])
+
+
 def upload(call: Call) -> Reply:
-    """A multipart upload with one part named `file`. Hashes are kept, the bytes are not."""
+    """A multipart upload with one part named `file`. Hashes are kept, the bytes are not.
+
+    What is refused, and in which order, is hawkBit's source (1.1.0), not measured.
+    """
     module, repo = _find_module(call, call.path["module"]), call.tenant.repo
-    part = _file_part(call)
-    data = part.get_payload(decode=True)
-    assert isinstance(data, bytes)
-    artifact = Artifact(
-        **repo.row("artifact", call.user),
-        filename=call.query.get("filename") or part.get_filename() or "file",
-        size=len(data),
-        hashes={name: hashlib.new(name, data, usedforsecurity=False).hexdigest() for name in ("sha1", "md5", "sha256")},
-    )
+    sent_as, data = _file_part(call)
+    if not data:
+        return Reply(400)
+    if module.locked:
+        raise errors.locked("SoftwareModule", module.id, "ADD_ARTIFACT")
+    filename = call.query.get("filename") or sent_as
+    if any(one.filename == filename for one in module.artifacts):
+        raise errors.already_exists("File with that name already exists in the Software Module")
+    hashes = {name: hashlib.new(name, data, usedforsecurity=False).hexdigest() for name in HASHES}
+    for name, found in hashes.items():
+        given = call.query.get(f"{name}sum", found).lower()
+        if given != found:
+            raise errors.checksum(name, given, found)
+    artifact = Artifact(**repo.row("artifact", call.user), filename=filename, size=len(data), hashes=hashes)
     module.artifacts.append(artifact)
     module.touch(repo.now(), call.user)
     return Reply(201, render.artifact(artifact, module, call.base))
 
 
-def _file_part(call: Call) -> Message:
-    head = f"Content-Type: {call.content_type}\r\n\r\n".encode()
-    for part in BytesParser().parsebytes(head + call.raw).walk():
-        if part.get_param("name", header="content-disposition") == "file":
-            return part
+def _file_part(call: Call) -> tuple[str, bytes]:
+    """Name and bytes of the part `file`, byte for byte."""
+    boundary = re.search(r'boundary="?([^";]+)', call.content_type)
+    if boundary is None:
+        raise errors.not_readable()
+    for part in (b"\r\n" + call.raw).split(f"\r\n--{boundary[1]}".encode()):
+        head, _, data = part.partition(b"\r\n\r\n")
+        if re.search(rb'\bname="file"', head):
+            name = re.search(rb'filename="([^"]*)"', head)
+            return name[1].decode() if name else "file", data
     raise errors.not_readable()

@@ -95,12 +95,21 @@ def sort_syntax() -> ApiError:
     )
 
 
-def already_exists() -> ApiError:
+def already_exists(message: str = "The given entity already exists in database") -> ApiError:
+    return _error(409, "repo.entityAlreadyExists", REPOSITORY + "EntityAlreadyExistsException", message)
+
+
+def locked(kind: str, key: int, operation: str) -> ApiError:
+    words = f"Jpa{kind} with given identifier {{{key}}} is locked and {operation} is forbidden!"
+    return _error(423, "locked", REPOSITORY + "LockedException", words)
+
+
+def checksum(name: str, given: str, found: str) -> ApiError:
     return _error(
-        409,
-        "repo.entityAlreadyExists",
-        REPOSITORY + "EntityAlreadyExistsException",
-        "The given entity already exists in database",
+        400,
+        f"artifact.uploadFailed.checksum.{name}.match",
+        REPOSITORY + f"Invalid{name.capitalize()}HashException",
+        f"The given {name} hash {given} does not match the calculated {name} hash {found}",
     )
 
 

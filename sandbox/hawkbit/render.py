@@ -206,10 +206,14 @@ def module(row: SoftwareModule, base: str) -> Json:
     }
 
 
-def artifact(row: Artifact, of: SoftwareModule, base: str) -> Json:
-    here = f"{base}/rest/v1/softwaremodules/{of.id}/artifacts/{row.id}"
+def artifact(row: Artifact, of: SoftwareModule | None, base: str) -> Json:
+    """`of` None: as in a list, without links."""
+    links: Json = {}
+    if of is not None:
+        here = f"{base}/rest/v1/softwaremodules/{of.id}/artifacts/{row.id}"
+        links["_links"] = {"self": _link(here), "download": _link(f"{here}/download")}
     return {
-        "_links": {"self": _link(here), "download": _link(f"{here}/download")},
+        **links,
         **_audit(row),
         "hashes": row.hashes,
         "id": row.id,

@@ -36,6 +36,7 @@ class Quotas:
     targets_per_group: int = 20_000
     actions_per_target: int = 2_000
     statuses_per_action: int = 1_000
+    assignments_per_request: int = 5_000
 
 
 class Ids:

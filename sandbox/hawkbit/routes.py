@@ -21,6 +21,7 @@ _ROLLOUT = "/rollouts/{rollout:int}"
 _GROUP = _ROLLOUT + "/deploygroups/{group:int}"
 _TARGET = "/targets/{target}"
 _ACTION = _TARGET + "/actions/{action:int}"
+_ARTIFACTS = "/softwaremodules/{module:int}/artifacts"
 _SET = "/distributionsets/{set:int}"
 
 # method, path, handler, rights, takes a body
@@ -68,7 +69,8 @@ MANAGEMENT: tuple[tuple[str, str, Handler, tuple[str, ...], bool], ...] = (
     ("GET", "/softwaremodules", sets.list_modules, (_M,), False),
     ("POST", "/softwaremodules", sets.create_modules, ("CREATE_SOFTWARE_MODULE",), True),
     ("GET", "/softwaremodules/{module:int}", sets.get_module, (_M,), False),
-    ("POST", "/softwaremodules/{module:int}/artifacts", sets.upload, ("UPDATE_SOFTWARE_MODULE",), False),
+    ("GET", _ARTIFACTS, sets.artifacts, (_M,), False),
+    ("POST", _ARTIFACTS, sets.upload, ("CREATE_SOFTWARE_MODULE",), False),
     ("GET", "/userinfo", system.userinfo, (), False),
     ("GET", "/system/configs", system.list_configs, ("READ_TENANT_CONFIGURATION",), False),
     ("GET", "/system/configs/{key}", system.get_config, ("READ_TENANT_CONFIGURATION",), False),

@@ -75,7 +75,7 @@ async def lists_of_actions(world: World) -> Answers:
 @reproduces("artifact_created", "target_assignedDS_get", "target_installedDS", "target_installed_v2")
 async def what_a_device_has(world: World) -> Answers:
     http, seen = world.admin, Answers()
-    v1 = await world.make_set("fw2", "1.0.0")
+    v1 = await world.make_set("fw2", "1.0.0", lock=False)
     modules = (await http.read("/softwaremodules"))["content"]
     files = {"file": ("edge-1.0.0.raucb", BUNDLE)}
     seen["artifact_created"] = await http.http.post(f"/softwaremodules/{modules[0]['id']}/artifacts", files=files)
