@@ -277,12 +277,12 @@ class Made(Row):
     id: int
 
 
-class MadeModules(RootModel[list[ModuleRow]]):
-    """hawkBit takes and answers lists here."""
+class MadeModules(RootModel[Annotated[list[ModuleRow], Field(min_length=1)]]):
+    """A list of what was asked for: one."""
 
 
-class MadeSets(RootModel[list[SetWithModules]]):
-    """hawkBit takes and answers lists here."""
+class MadeSets(RootModel[Annotated[list[SetWithModules], Field(min_length=1)]]):
+    """A list of what was asked for: one."""
 
 
 class AssignmentRow(Row):

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from integrations.hawkbit import HawkbitAccount, HawkbitActions, HawkbitReleases, HawkbitRollouts
 from sandbox.hawkbit import HawkbitSandbox
 
 Json = Any
@@ -100,10 +101,25 @@ class World:
         self.admin = Person(url, user, password)
         self.bot = Person(url, "bot", "bot") if sandbox else self.admin
         self._people = [self.admin, self.bot]
+        self.rollouts = HawkbitRollouts(
+            url,
+            self._account("bot", user, password),
+            self._account("brake", user, password),
+            release=self._account("release", user, password),
+            timeout_s=30,
+            verify=TLS,
+        )
+        self.fleet = HawkbitActions(self.rollouts.access)
+        self.releases = HawkbitReleases(self.rollouts.access, upload_timeout_s=30)
         self._devices: httpx.AsyncClient | None = None
         self._numbers = itertools.count(1)
 
+    def _account(self, name: str, user: str, password: str) -> HawkbitAccount:
+        """On a real server one account is all there is."""
+        return HawkbitAccount(name, lambda: name) if self.sandbox else HawkbitAccount(user, lambda: password)
+
     async def close(self) -> None:
+        await self.rollouts.aclose()
         for person in self._people:
             await person.http.aclose()
         if self._devices is not None:

@@ -43,10 +43,12 @@ class Bench:
     def make_client(
         self, user: str = "bot", password: str = "bot", brake: HawkbitAccount | None = None, url: str = ""
     ) -> HawkbitRollouts:
+        """With a release account."""
         return HawkbitRollouts(
             url or self.url,
             HawkbitAccount(user, lambda: password),
             brake,
+            release=HawkbitAccount("release", lambda: "release"),
             system="hawkBit eu1",
             timeout_s=TIMEOUT_S,
             verify=False,

@@ -19,7 +19,8 @@ from core.errors import (
     Unavailable,
 )
 from core.ids import DeviceName, GroupId, RolloutId
-from integrations.hawkbit import HawkbitAccount, HawkbitRollouts, errors
+from core.rollouts.release import GroupWish, RolloutWish
+from integrations.hawkbit import HawkbitAccount, HawkbitActions, HawkbitReleases, HawkbitRollouts, errors
 from sandbox.wire import free_port
 from tests.unit.integrations.hawkbit_lab import SHORT_S, TIMEOUT_S, Bench, Call, bench, failure, front
 
@@ -50,12 +51,28 @@ async def test_a_late_answer_to_resume_is_given_up_within_its_own_timeout(bench:
     assert rollout.groups[1].status == "running"
 
 
+WISH = RolloutWish("r1", "", 1, "name==*", (GroupWish("all", 100),), 95, 20, forced=True, start_at=None, weight=None)
+
+
+def releases(client: HawkbitRollouts) -> HawkbitReleases:
+    return HawkbitReleases(client.access, upload_timeout_s=TIMEOUT_S)
+
+
 WRITES: dict[str, Call] = {
     "start": lambda client: client.start(RolloutId(1)),
     "pause": lambda client: client.pause(RolloutId(1)),
     "resume": lambda client: client.resume(RolloutId(1), timeout_s=SHORT_S),
     "stop": lambda client: client.stop(RolloutId(1)),
     "assign": lambda client: client.assign(DeviceName("dev-0000"), 1),
+    "cancel": lambda client: HawkbitActions(client.access).cancel(DeviceName("dev-0000"), 1),
+    "quit": lambda client: HawkbitActions(client.access).quit(DeviceName("dev-0000"), 1),
+    "force": lambda client: HawkbitActions(client.access).force(DeviceName("dev-0000"), 1),
+    "assign many": lambda client: HawkbitActions(client.access).assign_many(1, [DeviceName("dev-0000")]),
+    "module": lambda client: releases(client).module("FW-os", "3.0.0"),
+    "make set": lambda client: releases(client).make_set("FW", "3.0.0", 1),
+    "lock": lambda client: releases(client).lock(1),
+    "invalidate": lambda client: releases(client).invalidate(1),
+    "create": lambda client: releases(client).create(WISH),
 }
 READS: dict[str, Call] = {
     "active": lambda client: client.active(),
@@ -68,13 +85,18 @@ READS: dict[str, Call] = {
     "target": lambda client: client.target(DeviceName("dev-0000")),
     "actions": lambda client: client.actions(DeviceName("dev-0000")),
     "userinfo": lambda client: client.userinfo(),
+    "open": lambda client: HawkbitActions(client.access).open(RolloutId(1)),
+    "words": lambda client: HawkbitActions(client.access).words(DeviceName("dev-0000"), 1),
+    "covered": lambda client: releases(client).covered("name==*"),
+    "sets": lambda client: releases(client).sets(),
+    "artifacts": lambda client: releases(client).artifacts(1),
 }
 
 
 @pytest.mark.parametrize("name", WRITES)
 @pytest.mark.parametrize("fault", ["lost_request", "lost_answer", "status_after", "status"])
 async def test_a_write_without_an_answer_is_an_unknown_outcome_sent_once(bench: Bench, name: str, fault: str) -> None:
-    set_up = bench.faults.add(fault, "POST ", status=503)  # type: ignore[arg-type]
+    set_up = bench.faults.add(fault, "^(POST|PUT|DELETE) ", status=503)  # type: ignore[arg-type]
     error = await failure(WRITES[name](bench.client))
     assert isinstance(error, OutcomeUnknown)
     assert set_up.hits == 1
@@ -191,7 +213,7 @@ async def test_an_unreadable_answer_to_an_assignment_is_an_unknown_outcome(bench
 async def test_a_write_that_something_else_answered_is_an_unknown_outcome(
     bench: Bench, name: str, status: int, body: str | None
 ) -> None:
-    bench.faults.add("status", "POST ", status=status, body=body)
+    bench.faults.add("status", "^(POST|PUT|DELETE) ", status=status, body=body)
     assert isinstance(await failure(WRITES[name](bench.client)), OutcomeUnknown)
 
 
