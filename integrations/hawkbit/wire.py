@@ -33,7 +33,8 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A body of `size` bytes that is read while it is sent."""
+    """A body of `size` bytes that is read while it is sent. Where nobody takes the next piece within the wire's own
+    time-out, it is given up."""
 
     chunks: AsyncIterable[bytes]
     size: int
@@ -128,9 +129,11 @@ class HawkbitWire:
     ) -> httpx.Response:
         write = method != "GET"
         sent: dict[str, Any] = {"json": body}
+        each_step = httpx.Timeout(timeout_s)
         if isinstance(body, Stream):
             head = {"content-type": body.content_type, "content-length": str(body.size)}
             sent = {"content": body.chunks, "headers": head}
+            each_step = httpx.Timeout(self.timeout_s, read=timeout_s)
         too_late = asyncio.get_running_loop().time() + timeout_s
 
         async def traced(event: str, _: Any) -> None:
@@ -146,7 +149,7 @@ class HawkbitWire:
                     params=params or None,
                     **sent,
                     auth=(account.user, account.password()),
-                    timeout=timeout_s,
+                    timeout=each_step,
                     extensions={"trace": traced},
                 )
         except NEVER_SENT as error:

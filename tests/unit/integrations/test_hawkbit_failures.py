@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -200,6 +201,31 @@ async def test_an_answer_no_hawkbit_gives_is_a_bad_answer(bench: Bench, body: ob
     error = await failure(bench.client.active())
     assert isinstance(error, errors.BadAnswer)
     assert error.retryable
+
+
+async def test_an_upload_whose_bytes_nobody_takes_is_given_up_long_before_its_whole_time(tmp_path: Path) -> None:
+    (tmp_path / "big.raucb").write_bytes(bytes(8 << 20))
+    uploading = asyncio.Event()
+
+    async def answer_reads_and_take_no_more(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = b""
+        while not head.startswith(b"POST"):
+            head = await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]" if head.startswith(b"GET") else b"")
+        uploading.set()
+        await asyncio.Event().wait()
+
+    async with await asyncio.start_server(answer_reads_and_take_no_more, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        account = HawkbitAccount("release", lambda: "release")
+        client = HawkbitRollouts(url, account, release=account, system="hawkBit eu1", timeout_s=SHORT_S)
+        mine = HawkbitReleases(client.access, upload_timeout_s=60)
+        async with asyncio.timeout(TIMEOUT_S * 5):
+            error = await failure(mine.upload(1, tmp_path / "big.raucb", sha256="0" * 64, sent=lambda _: None))
+        await client.aclose()
+        server.close()
+    assert isinstance(error, OutcomeUnknown)
+    assert uploading.is_set()
 
 
 async def test_an_unreadable_answer_to_an_assignment_is_an_unknown_outcome(bench: Bench) -> None:
