@@ -87,6 +87,7 @@ def promotion_policy(settings: Settings, section: StackSection) -> PromotionPoli
         settle_s=promotion.settle_s,
         agree_s=promotion.agree_s,
         tick_s=section.hawkbit.tick_s,
+        triggers=section.hawkbit.generation == 0,
         request_timeout_s=promotion.request_timeout_s,
         max_read_age_s=promotion.max_read_age_s,
         max_request_life_s=promotion.max_request_life_s,

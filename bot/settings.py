@@ -159,6 +159,9 @@ class Hawkbit(Section):
     )
     release_password: Secret | None = None
     tick_s: float = Field(2.0, gt=0, description="hawkbit.rollout.scheduler.fixedDelay")
+    generation: Literal[0, 1] = Field(
+        1, description="0: hawkBit 0.x, whose groups cannot pause; needs the brake account, and is weaker"
+    )
     cache_age_s: float = Field(0.0, ge=0, description="hawkbit.cache.ttl where hawkBit runs as split services")
     poll_s: Seconds = 5.0
     timeout_s: Seconds = 10.0

@@ -68,6 +68,11 @@ class Rollouts(Protocol):
         OutcomeUnknown = may still be applied until the request's maximum life is over."""
         ...
 
+    async def next_group(self, rollout: RolloutId, *, timeout_s: float) -> None:
+        """Start the group after the last started one, whatever its share; by the brake account. For hawkBit 0.x alone:
+        it names no group and compares nothing, so a second one starts one group more. As `resume` otherwise."""
+        ...
+
     async def stop(self, rollout: RolloutId) -> None:
         """Final. By the brake account; NotAllowed where none is configured."""
         ...

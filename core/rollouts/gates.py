@@ -32,6 +32,7 @@ class Reason(StrEnum):
 
     OK = "ok"
     NOT_PAUSED = "not_paused"
+    PAUSED_ON_0X = "paused_on_0x"
     ENDED = "ended"
     NOT_STARTED = "not_started"
     NO_NEXT_GROUP = "no_next_group"
@@ -160,7 +161,9 @@ def _fail(name: str, reason: Reason, **numbers: int | float | str) -> Gate:
 
 def _state(i: Inputs) -> Gate:
     status = i.snapshot.rollout.status
-    if status is RolloutStatus.PAUSED:
+    if i.policy.triggers and status is RolloutStatus.PAUSED:
+        return _hold_on("state", Reason.PAUSED_ON_0X)
+    if status is (RolloutStatus.RUNNING if i.policy.triggers else RolloutStatus.PAUSED):
         return _pass("state")
     if status.terminal:
         return _hold_on("state", Reason.ENDED, status=status.value)
@@ -403,6 +406,8 @@ def _owner(i: Inputs) -> Gate:
         return _hold_on("owner", Reason.NOT_ENABLED)
     if not owned(i.snapshot, i.policy):
         return _hold_on("owner", Reason.NOT_OWNED, creator=i.snapshot.rollout.created_by)
+    if i.policy.triggers:
+        return _pass("owner")
     running_on = [n for n, g in enumerate(i.snapshot.groups[:-1], 1) if not g.pauses]
     if running_on:
         return _hold_on("owner", Reason.GROUP_DOES_NOT_PAUSE, group=running_on[0])

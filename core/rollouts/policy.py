@@ -80,6 +80,8 @@ class PromotionPolicy:
     `settle_s`            no two promotions of one rollout within this
     `tick_s`              hawkBit's scheduler delay. A resume that comes a tick late may start a group of its own
                           (measured on hawkBit 1.1.0), so `request_timeout_s` + `max_read_age_s` stay below it
+    `triggers`            hawkBit 0.x, which has no success action PAUSE: a running rollout's next group is triggered.
+                          Weaker: hawkBit goes on below the threshold too, and a call twice starts one group more
     `max_request_life_s`  the stated bound: no request of ours takes effect later than this after it was sent
     `lease_s`             a promotion's lease; never sent with less than `request_timeout_s` of it left
     """
@@ -114,6 +116,7 @@ class PromotionPolicy:
     settle_s: float = 10.0
     agree_s: float = 2.5
     tick_s: float = 2.0
+    triggers: bool = False
     request_timeout_s: float = 1.0
     max_read_age_s: float = 0.9
     max_request_life_s: float = 15.0

@@ -196,7 +196,8 @@ class Promoter:
     async def _send(self, held: Held, site: Site, record: RolloutRecord, attempt: Attempt) -> PromotionResult:
         """Entered without an await since the lease was checked."""
         try:
-            await site.rollouts.resume(record.rollout, timeout_s=site.policy.request_timeout_s)
+            start = site.rollouts.next_group if site.policy.triggers else site.rollouts.resume
+            await start(record.rollout, timeout_s=site.policy.request_timeout_s)
         except _PROVEN_NOT_APPLIED as error:
             return await self._turned_down(held, site, record, attempt, error)
         except OutsideError as error:

@@ -184,6 +184,11 @@ class HawkbitRollouts:
             self._everyday, f"/rollouts/{rollout}/resume", f"resuming rollout {rollout}", timeout_s=timeout_s
         )
 
+    async def next_group(self, rollout: RolloutId, *, timeout_s: float) -> None:
+        doing = f"starting the next group of rollout {rollout}"
+        account = self.access.brake_account(doing)
+        await self._wire.act(account, f"/rollouts/{rollout}/triggerNextGroup", doing, timeout_s=timeout_s)
+
     async def stop(self, rollout: RolloutId) -> None:
         doing = f"stopping rollout {rollout}"
         await self._wire.act(self.access.brake_account(doing), f"/rollouts/{rollout}/stop", doing)

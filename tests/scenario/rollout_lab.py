@@ -178,7 +178,7 @@ class Lab:
             release=HawkbitAccount("release", lambda: "release"),
             timeout_s=5.0,
         )
-        rollouts: Any = Freezable(client, freezer, sent_at_once=("resume",))
+        rollouts: Any = Freezable(client, freezer, sent_at_once=("resume", "next_group"))
         actions: Any = Freezable(HawkbitActions(client.access), freezer)
         releases: Any = Freezable(HawkbitReleases(client.access, upload_timeout_s=5.0), freezer)
         site = Site(EU1, rollouts, actions, releases, {TENANT: self.fleet}, self.policy, CHANNEL, "bot")

@@ -581,6 +581,21 @@ async def test_nothing_is_sent_while_the_intent_cannot_be_written(
     assert sent.hits == 0
 
 
+async def test_on_hawkbit_0x_the_next_group_of_a_running_rollout_is_triggered_once(
+    here: Lab, clock: ManualClock
+) -> None:
+    """Its groups cannot pause. The threshold is out of its reach, so that it goes on by itself only at the end."""
+    here.policy = replace(here.policy, triggers=True)
+    play = await begin(here, clock, 20, 5, 5, action="NEXTGROUP", success=150)
+    one = play.rollout.groups[0].members[0].controller_id
+    here.fleet.silent = {one, *(target.controller_id for target in play.rollout.groups[1].members)}
+    here.server.faults.add("lost_answer", "POST .*/triggerNextGroup", times=1)
+    await play.rounds(12)
+    assert play.started == [1, 2]
+    assert play.rollout.status == "running"
+    assert [a.state for a in (await here.record(play.rollout)).attempts] == [AttemptState.STARTED]
+
+
 async def test_an_ended_rollout_that_cannot_be_read_keeps_no_other_from_being_watched(
     here: Lab, clock: ManualClock
 ) -> None:

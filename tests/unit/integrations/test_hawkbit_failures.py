@@ -64,6 +64,7 @@ WRITES: dict[str, Call] = {
     "pause": lambda client: client.pause(RolloutId(1)),
     "resume": lambda client: client.resume(RolloutId(1), timeout_s=SHORT_S),
     "stop": lambda client: client.stop(RolloutId(1)),
+    "next group": lambda client: client.next_group(RolloutId(1), timeout_s=5),
     "assign": lambda client: client.assign(DeviceName("dev-0000"), 1),
     "cancel": lambda client: HawkbitActions(client.access).cancel(DeviceName("dev-0000"), 1),
     "quit": lambda client: HawkbitActions(client.access).quit(DeviceName("dev-0000"), 1),

@@ -92,6 +92,7 @@ ALL_HOLD = [
     ("whose they are is unknown", GOOD.on_policy(production={ACME: LATER}), Reason.TENANTS_UNKNOWN),
     ("a person starts group 2", GOOD.on_policy(promoted_by=(PromotedBy.PERSON,)), Reason.PERSON_PROMOTES),
     ("group 2 needs approval", GOOD.on_policy(promoted_by=(PromotedBy.APPROVAL,)), Reason.PERSON_PROMOTES),
+    ("paused on hawkBit 0.x", GOOD.on_policy(triggers=True), Reason.PAUSED_ON_0X),
     ("somebody may still hold it", GOOD.on_policy(hold_window_s=61), Reason.HOLD_WINDOW),
 ]  # fmt: skip
 
