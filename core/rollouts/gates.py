@@ -37,6 +37,7 @@ class Reason(StrEnum):
     NOT_STARTED = "not_started"
     NO_NEXT_GROUP = "no_next_group"
     NEXT_UNSEEN = "next_unseen"
+    NEXT_TAKEN = "next_taken"
     CAUSE = "cause"
     ERROR_STOP = "error_stop"
     NOT_OWNED = "not_owned"
@@ -197,7 +198,8 @@ def _cause(i: Inputs) -> Gate:
 
 def _next(i: Inputs) -> Gate:
     """There is a group to start, and enough of its devices were seen before it: the new boot of one that was not cannot
-    be told if it comes before the first look, and it would wait for its proof for ever."""
+    be told if it comes before the first look, and it would wait for its proof for ever. Where something else was
+    assigned to its devices (hawkBit cancels them here) it could never succeed: the scheduler leaves that to people."""
     group = following(i.snapshot)
     if group is None or group.total <= 0:
         return _hold_on("next", Reason.NO_NEXT_GROUP)
@@ -205,6 +207,9 @@ def _next(i: Inputs) -> Gate:
     known, seen = i.record.seen_before or (None, 0)
     if known != group.id or not reaches(seen, group.total, i.policy.threshold_pct):
         return _hold_on("next", Reason.NEXT_UNSEEN, **numbers, seen=seen if known == group.id else 0)
+    going = group.total - group.counts.cancelled
+    if i.kind is ActorKind.SCHEDULER and not reaches(going, group.total, i.policy.threshold_pct):
+        return _hold_on("next", Reason.NEXT_TAKEN, **numbers, taken=group.counts.cancelled)
     return _pass("next", **numbers)
 
 

@@ -31,6 +31,7 @@ _WORDS: Mapping[Reason, str] = {
     Reason.NOT_STARTED: "no group has started yet",
     Reason.NO_NEXT_GROUP: "no group is left to start",
     Reason.NEXT_UNSEEN: "{seen} of {devices} devices of group {group} looked at before it starts; the others follow",
+    Reason.NEXT_TAKEN: "{taken} of {devices} devices of group {group} were given something else meanwhile",
     Reason.ERROR_STOP: "hawkBit stopped it for errors: a resume would start the next group whatever the errors",
     Reason.NOT_OWNED: "created by {creator}, so hawkBit or a person promotes it, not the bot",
     Reason.NOT_ENABLED: "automatic promotion is off: a person promotes",
