@@ -150,12 +150,9 @@ class RolloutWatch:
         reason = ""
         async with self._slots:
             try:
-                await work()
+                reason = await self._or_stale(rollout, work)
             except LeaseLost:
                 log.info("rollout_left_to_another", stack=stack, rollout=rollout)
-            except OutsideError as error:
-                reason = error.reason
-                await self._mark_stale(rollout)
             except STORE_DOWN:
                 reason = "store"
             except Exception:
@@ -169,6 +166,15 @@ class RolloutWatch:
         elif rollout in self._failing:
             self._failing.discard(rollout)
             log.info("rollout_read_again", stack=stack, rollout=rollout)
+
+    async def _or_stale(self, rollout: RolloutId, work: Callable[[], Awaitable[None]]) -> str:
+        """Why hawkBit or a device system could not be read, once the message says so; "" where all could."""
+        try:
+            await work()
+        except OutsideError as error:
+            await self._mark_stale(rollout)
+            return error.reason
+        return ""
 
     async def _one(self, facts: RolloutFacts, budget: Budget) -> None:
         reading = await self._read(facts, budget)
