@@ -15,8 +15,8 @@ the fence is here. The order of steps, and why:
     next holder finds; and a process that lost its lease has written nothing and sends nothing.
  6. With no await in between: the lease is valid for longer than the request may take (by the monotonic clock, so also
     in a process that was stopped and continued, and by the wall clock, for a machine that was suspended), and the read
-    of step 3 is younger than `max_read_age_s`. Read and request together stay below one hawkBit tick: within that time
-    hawkBit cannot have moved on *and* paused again, so the pause we resume is the pause we read.
+    of step 3 is, by both clocks, younger than `max_read_age_s`. Read and request together stay below one hawkBit tick:
+    within that time hawkBit cannot have moved on *and* paused again, so the pause we resume is the pause we read.
  7. Send `resume` once, with a time-out. Never again: not after an error, not after silence.
  8. Refused (400 = somebody was first) proves that this request did nothing. An answer proves that it can do nothing
     more. Anything else proves nothing: the attempt stays open for `max_request_life_s`, and then step 2 reads.
@@ -186,8 +186,7 @@ class Promoter:
         attempt = record.attempts[-1]
         # No await between this check and the request.
         policy = site.policy
-        ready_s = self._ledger.clock.monotonic() - fresh.read_from
-        if not held.valid(policy.request_timeout_s) or ready_s > policy.max_read_age_s:
+        if not held.valid(policy.request_timeout_s) or fresh.age_s(self._ledger.clock) > policy.max_read_age_s:
             why = "it took too long to get ready"
             await self._settler.refused(held, site, record, attempt, why)
             return _not_sent(attempt, why)

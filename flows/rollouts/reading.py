@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
+from core.ports import Clock
 from core.rollouts.actors import ActorKind
 from core.rollouts.cause import focus
 from core.rollouts.decide import Decision, decide_on
@@ -17,15 +19,21 @@ from flows.rollouts.site import Site
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """`record` is what it was decided with, `evidence` that of the last started group, `read_from` the monotonic time
-    before the rollout itself was read, `inputs` all that the decision was taken on."""
+    """`record` is what it was decided with, `evidence` that of the last started group, `read_from` and `read_from_at`
+    the monotonic and the wall clock before the rollout itself was read, `inputs` all that it was decided on."""
 
     snapshot: Snapshot
     decision: Decision
     record: RolloutRecord
     evidence: GroupEvidence | None
     read_from: float
+    read_from_at: datetime
     inputs: Inputs
+
+    def age_s(self, clock: Clock) -> float:
+        """How old the read is, by the clock that says more: a machine that sleeps may stop its monotonic one."""
+        passed = (clock.now() - self.read_from_at).total_seconds()
+        return max(clock.monotonic() - self.read_from, passed)
 
 
 async def read_and_decide(
@@ -42,7 +50,7 @@ async def read_and_decide(
     if group is not None:
         kept = await ledger.records.evidence(site.stack, record.rollout, group.id)
         evidence = await site.recount(first, group, kept, clock)
-    read_from = clock.monotonic()
+    read_from, read_from_at = clock.monotonic(), clock.now()
     snapshot = await site.snapshot(record.rollout, clock)
     if snapshot is None:
         return None
@@ -50,4 +58,4 @@ async def read_and_decide(
     inputs = Inputs(
         snapshot, site.policy, numbers, record, site.account, clock.now(), kind, alarms=None, approved=approved
     )
-    return Fresh(snapshot, decide_on(inputs), record, evidence, read_from, inputs)
+    return Fresh(snapshot, decide_on(inputs), record, evidence, read_from, read_from_at, inputs)
