@@ -35,6 +35,7 @@ test: setup lint types layers
 
 bench: setup
 	$(BIN)/python -m tests.load
+	$(BIN)/python -m tests.statemachine --schedules 10000
 
 # The pictures in docs/images, from the workspace page in the system's Chromium.
 shots: setup
