@@ -10,7 +10,7 @@ All fields are numbers and strings, so that `dataclasses.asdict` of a schedule i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -147,6 +147,33 @@ class Schedule:
                 opens, ends = _first(day, week.opens, zone), _last(last, week.closes, zone)
                 if opens < ends:
                     yield opens, ends, week.name
+
+
+def next_free(schedules: Iterable[Schedule], now: datetime) -> datetime | None:
+    """The first moment from `now` on that none of them covers. None: beyond the horizon."""
+    free, every = now, tuple(schedules)
+    while free <= now + HORIZON:
+        ends = [schedule.next_end(free) for schedule in every if schedule.covers(free)]
+        if not ends:
+            return free
+        known = [end for end in ends if end is not None]
+        if len(known) < len(ends):
+            return None
+        free = max(known)
+    return None
+
+
+def longest_wait(schedule: Schedule, now: datetime, within: timedelta = timedelta(days=28)) -> timedelta | None:
+    """How long one may have to wait for it to be open, from any moment `within` that time. None: it opens no more."""
+    at, longest = now, timedelta()
+    while at < now + within:
+        ahead = schedule.next_opening(at)
+        if ahead is None:
+            return longest if schedule.covers(at) else None
+        shut = schedule.next_end(at) or at
+        longest = max(longest, ahead.opens_at - shut)
+        at = ahead.opens_at
+    return longest
 
 
 def _first(day: date, minute: int, zone: ZoneInfo) -> datetime:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from core.windows import HORIZON, Interval, Schedule, Weekly, Window
+from core.windows import HORIZON, Interval, Schedule, Weekly, Window, longest_wait, next_free
 
 BERLIN = "Europe/Berlin"
 ALL_DAYS = tuple(range(7))
@@ -164,3 +164,20 @@ def test_it_can_be_hashed_in_memory_and_as_json() -> None:
     same = Schedule(BERLIN, (weekly((0,), "08:00", "16:00"),), (interval("2026-12-24", "2026-12-27"),))
     assert hash(one) == hash(same)
     assert json.dumps(asdict(one)) == json.dumps(asdict(same))
+
+
+def test_free_is_the_first_moment_that_none_of_several_covers() -> None:
+    mornings = berlin(weekly(ALL_DAYS, "00:00", "12:00"))
+    days = Schedule("America/New_York", (weekly(ALL_DAYS, "05:00", "13:00"),))  # 11:00 to 19:00 in Berlin
+    assert next_free([mornings, days], at("2026-11-24 06:00", BERLIN)) == at("2026-11-24 19:00", BERLIN)
+    assert next_free([mornings, days], at("2026-11-24 20:00", BERLIN)) == at("2026-11-24 20:00", BERLIN)
+    rest = berlin(weekly(ALL_DAYS, "12:00", "24:00"))
+    assert next_free([mornings, rest], at("2026-11-24 06:00", BERLIN)) is None
+    assert next_free([], at("2026-11-24 06:00")) == at("2026-11-24 06:00")
+
+
+def test_the_longest_wait_for_a_window_is_from_its_end_to_its_next_opening() -> None:
+    now = at("2026-11-24 12:00")
+    assert longest_wait(berlin(weekly((5, 6), "22:00", "04:00")), now) == timedelta(days=5, hours=18)
+    assert longest_wait(berlin(weekly(ALL_DAYS, "00:00", "24:00")), now) == timedelta()
+    assert longest_wait(Schedule(fixed=(interval("2026-01-01", "2026-01-02"),)), now) is None
