@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from bot.policy_book import PolicyBook
 from bot.realms import RealmAdapters, access_rules, realm_adapters
 from bot.secrets import Secret
 from bot.settings import Settings, StackSection, TenantSection
@@ -13,7 +14,6 @@ from core.access import Action, Role
 from core.approvals import Rule
 from core.ids import Channel, Realm, Stack, Tenant
 from core.ports import Clock
-from core.rollouts.policy import PromotionPolicy, ReadingKeys
 from flows.realms import Realms
 from flows.rollouts.site import Site
 from flows.world import StackWorld, TenantWorld
@@ -33,13 +33,17 @@ class Adapters:
     roles: Realms
     realms: Mapping[Realm, RealmAdapters]
     posts: SlackPosts
+    policies: PolicyBook
 
 
 async def build_adapters(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Adapters:
-    """Close them by closing `stack`. Raises SecretMissing where a secret cannot be read."""
-    worlds, sites = [], {}
+    """Close them by closing `stack`. Raises SecretMissing where a secret cannot be read, Refused where a calendar
+    cannot."""
+    worlds, sites, book = [], {}, PolicyBook(settings, clock)
+    await book.load()
     for section in settings.stacks:
         world = _stack_world(section, stack)
+        policies = book.of(world.name)
         worlds.append(world)
         sites[world.name] = Site(
             stack=world.name,
@@ -47,7 +51,8 @@ async def build_adapters(settings: Settings, clock: Clock, stack: AsyncExitStack
             actions=world.actions,
             releases=world.releases,
             devices={t.id: t.devices for t in world.tenants.values()},
-            policy=promotion_policy(settings, section),
+            policy=policies.default,
+            rules=policies.rules,
             channel=world.channel,
             account=section.hawkbit.username,
         )
@@ -60,7 +65,7 @@ async def build_adapters(settings: Settings, clock: Clock, stack: AsyncExitStack
         {realm: one.section.called for realm, one in realms.items()},
         access_rules(settings),
     )
-    return Adapters(tuple(worlds), sites, roles, realms, posts)
+    return Adapters(tuple(worlds), sites, roles, realms, posts, book)
 
 
 def approval_rules(settings: Settings) -> dict[Action, Rule]:
@@ -69,30 +74,6 @@ def approval_rules(settings: Settings) -> dict[Action, Rule]:
         Action(name): Rule(**{**given.model_dump(), "least": Role(given.least)})
         for name, given in settings.approvals.items()
     }
-
-
-def promotion_policy(settings: Settings, section: StackSection) -> PromotionPolicy:
-    promotion = settings.promotion
-    return PromotionPolicy(
-        enabled=promotion.enabled,
-        owners=frozenset(promotion.owners),
-        threshold_pct=promotion.threshold_pct,
-        minimum_sample=promotion.minimum_sample,
-        max_errors=promotion.max_errors,
-        max_errors_pct=promotion.max_errors_pct,
-        soak_s=promotion.soak_s,
-        keys=ReadingKeys(**promotion.keys.model_dump()),
-        reboot_deadline_s=promotion.reboot_deadline_s,
-        evidence_fresh_s=promotion.freshness_s,
-        settle_s=promotion.settle_s,
-        agree_s=promotion.agree_s,
-        tick_s=section.hawkbit.tick_s,
-        triggers=section.hawkbit.generation == 0,
-        request_timeout_s=promotion.request_timeout_s,
-        max_read_age_s=promotion.max_read_age_s,
-        max_request_life_s=promotion.max_request_life_s,
-        lease_s=settings.timing.lease_s,
-    )
 
 
 def _stack_world(section: StackSection, stack: AsyncExitStack) -> StackWorld:

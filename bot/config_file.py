@@ -148,13 +148,14 @@ def _known_keys(loc: Sequence[Any]) -> Iterator[str]:
     for part in loc:
         if isinstance(part, int):
             continue
-        field = getattr(model, "model_fields", {}).get(part)
+        field = next((f for name, f in getattr(model, "model_fields", {}).items() if part in (name, f.alias)), None)
         if field is None:
             return
         model = _model_of(field.annotation)
         if model is None:
             return
-    yield from model.model_fields
+    for name, field in model.model_fields.items():
+        yield field.alias or name
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:
@@ -168,16 +169,19 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
 
 
 def _anchored(settings: Settings, base: Path) -> Settings:
-    """The same tree with every relative path made absolute, from the file's folder."""
+    """The same tree with every relative path made absolute, from the file's folder. What is not changed is not set: a
+    policy's fields say by it what it takes from the default."""
 
     def walk(node: Any) -> Any:
         if isinstance(node, Path):
             return node if node.is_absolute() else base / node
         if isinstance(node, BaseModel):
-            changed = {name: walk(getattr(node, name)) for name in type(node).model_fields}
-            return node.model_copy(update=changed)
+            before = {name: getattr(node, name) for name in type(node).model_fields}
+            after = {name: walk(value) for name, value in before.items()}
+            return node.model_copy(update={name: new for name, new in after.items() if new is not before[name]})
         if isinstance(node, list):
-            return [walk(item) for item in node]
+            walked = [walk(item) for item in node]
+            return walked if any(new is not old for new, old in zip(walked, node, strict=True)) else node
         return node
 
     anchored: Settings = walk(settings)

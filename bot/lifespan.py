@@ -163,6 +163,8 @@ def _ticker(settings: Settings, parts: Parts, clock: Clock) -> Ticker:
     ticker.every(10, "replica", parts.replicas.beat)
     ticker.every(2, "approvals", parts.carrying.tick)
     ticker.every(3, "homes", parts.homes.tick)
+    ticker.every(60, "calendars", parts.calendars.tick)
+    ticker.every(60, "policies", parts.policy_changes.tick)
     ticker.every(60, "audit_anchor", parts.anchors.tick)
     ticker.every(2, "refused_requests", parts.limit.tick)
     if parts.linking.device is not None:

@@ -6,22 +6,18 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, Field, StringConstraints, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from bot.policy_settings import PolicySection, Promotion, WindowsSection
 from bot.realm_checks import check_hawkbits, check_realms, check_tenants
 from bot.secrets import Secret
+from bot.settings_base import Name, Seconds, Section, apart
 from core.access import APPROVABLE
 from core.ids import DEFAULT_REALM, Realm
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
 ChannelId = Annotated[str, StringConstraints(pattern=r"^[CG][A-Z0-9]{2,20}$")]
 GroupPath = Annotated[str, StringConstraints(pattern=r"^/[^/]+$")]
-Seconds = Annotated[float, Field(gt=0, le=7 * 86400)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Server(Section):
@@ -202,6 +198,12 @@ class TenantSection(Section):
     webhook_secrets: list[Secret] = Field(min_length=1, max_length=2, description="Two are valid during a rotation")
     wireguard_range: IPv4Network | IPv6Network
     channel: ChannelId
+    production: WindowsSection = Field(
+        WindowsSection(), description="Its plants produce: the scheduler starts no group with devices of it"
+    )
+    reboot_windows: WindowsSection = Field(
+        WindowsSection(), description="When its devices may be told to reboot; none: at any time"
+    )
 
 
 class StackSection(Section):
@@ -217,8 +219,8 @@ class StackSection(Section):
 
     @field_validator("tenants")
     @classmethod
-    def _tenants_apart(cls, tenants: list[TenantSection]) -> list[TenantSection]:
-        _apart([t.id for t in tenants], "tenant id")
+    def _tenantsapart(cls, tenants: list[TenantSection]) -> list[TenantSection]:
+        apart([t.id for t in tenants], "tenant id")
         for i, one in enumerate(tenants):
             for other in tenants[:i]:
                 if one.wireguard_range.version == other.wireguard_range.version and one.wireguard_range.overlaps(
@@ -228,36 +230,6 @@ class StackSection(Section):
                         f"the WireGuard ranges of {other.id} and {one.id} overlap; an address must say its tenant"
                     )
         return tenants
-
-
-class TelemetryKeys(Section):
-    """What the devices call the readings that carry proof. Without a version nothing can ever be verified."""
-
-    version: str = "sw_version"
-    slot: str = "rauc_slot"
-    boot_id: str = "boot_id"
-    uptime_s: str = "uptime_s"
-
-
-class Promotion(Section):
-    """When the scheduler may start the next group. Times in seconds."""
-
-    enabled: bool = False
-    owners: list[str] = Field(default_factory=list, description="hawkBit users whose rollouts are ours (a CI account)")
-    threshold_pct: float = Field(95.0, gt=0, le=100)
-    minimum_sample: int = Field(1, ge=1)
-    max_errors: int | None = Field(None, ge=0)
-    max_errors_pct: float = Field(5.0, ge=0, le=100)
-    soak_s: float = Field(0.0, ge=0)
-    settle_s: float = Field(10.0, gt=0, description="No two promotions of one rollout within this time")
-    agree_s: float = Field(2.5, gt=0, description="Two agreeing reads, at least this far apart")
-    request_timeout_s: float = Field(1.0, gt=0, description="For resume; must stay below hawkBit's tick")
-    max_read_age_s: float = Field(0.9, gt=0, description="How old the read may be on which a resume is sent")
-    max_request_life_s: float = Field(15.0, gt=0, description="After this no request of ours can still take effect")
-    reboot_deadline_s: Seconds = Field(3600.0, description="Without proof of a new boot by then a device is unknown")
-    keys: TelemetryKeys = TelemetryKeys()
-    freshness_s: float = Field(900.0, gt=0, description="Older evidence is no evidence")
-    readings_per_tick: int = Field(40, ge=1)
 
 
 class Timing(Section):
@@ -286,6 +258,7 @@ class Settings(BaseSettings):
     cli: CliSection = CliSection()
     stacks: list[StackSection] = Field(min_length=1)
     promotion: Promotion = Promotion()
+    policies: list[PolicySection] = Field(default_factory=list, max_length=100)
     approvals: dict[str, ApprovalSection] = Field(
         default_factory=dict, description="By action (stop, continue_failed, …): what it needs beyond the table"
     )
@@ -297,7 +270,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
-        _apart([s.name for s in self.stacks], "stack name")
+        apart([s.name for s in self.stacks], "stack name")
         account = self.cli.service_account
         if account is not None and account.client_id.lower() == self.keycloak.client_id.lower():
             raise ValueError(
@@ -306,6 +279,10 @@ class Settings(BaseSettings):
         check_realms(self)
         check_tenants(self)
         check_hawkbits(self)
+        apart([policy.name for policy in self.policies], "policy name")
+        for policy in self.policies:
+            for unknown in set(policy.stacks) - {stack.name for stack in self.stacks}:
+                raise ValueError(f"policies: {policy.name} is for the stack {unknown!r}, which there is not")
         for stack in self.stacks:
             together = self.promotion.request_timeout_s + self.promotion.max_read_age_s
             if self.promotion.enabled and together >= stack.hawkbit.tick_s:
@@ -357,12 +334,6 @@ class Settings(BaseSettings):
         found: dict[str, Secret] = {}
         _collect(self, "", found)
         return found
-
-
-def _apart(names: list[str], what: str) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"the {what} {name!r} is given twice")
 
 
 def _collect(node: Any, path: str, found: dict[str, Secret]) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from flows import keycloak_watch, reconcile
+from flows import keycloak_watch, policy_changes, reconcile
 from integrations.store.connection import Store
 from integrations.store.families import Family
 from integrations.store.registry import STORE_FAMILIES
 
-ALL_FAMILIES: tuple[Family, ...] = (*STORE_FAMILIES, *reconcile.FAMILIES, *keycloak_watch.FAMILIES)
+ALL_FAMILIES: tuple[Family, ...] = (
+    *STORE_FAMILIES,
+    *reconcile.FAMILIES,
+    *keycloak_watch.FAMILIES,
+    *policy_changes.FAMILIES,
+)
 SAMPLES = 50
 """So many keys of a family are measured. SCAN returns keys in no order, so they are as good as drawn by lot."""
 _LENGTH = {

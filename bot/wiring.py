@@ -16,6 +16,7 @@ from bot.deciding import build_deciding
 from bot.health import Readiness
 from bot.health import build_router as health_router
 from bot.linking import LinkWays, link_ways
+from bot.policy_book import CalendarWatch
 from bot.secrets import Secret, SecretMissing
 from bot.settings import Settings
 from core.budgets import Budget, Budgets
@@ -30,6 +31,7 @@ from flows.incidents import IncidentActs
 from flows.keycloak_watch import KeycloakWatch
 from flows.outbox import OutboxWorker
 from flows.outbox_calls import Exits
+from flows.policy_changes import PolicyChanges
 from flows.reconcile import Reconciler
 from flows.rollouts.watch import RolloutWatch
 from flows.run_form import RunOffers
@@ -75,6 +77,8 @@ class Parts:
     reconciler: Reconciler
     anchors: AuditAnchors
     keycloak: Mapping[Realm, KeycloakWatch]
+    calendars: CalendarWatch
+    policy_changes: PolicyChanges
     watches: Mapping[Stack, RolloutWatch]
     queue: WorkQueue
     work: WorkLoop
@@ -208,6 +212,22 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
             )
             for realm, one in adapters.realms.items()
         },
+        calendars=CalendarWatch(
+            book=adapters.policies,
+            sites=adapters.sites,
+            outbox=outbox,
+            clock=clock,
+            channel=Channel(settings.slack.admin_channel),
+        ),
+        policy_changes=PolicyChanges(
+            policies={name: site.policies for name, site in adapters.sites.items()},
+            store=store,
+            audit=audit,
+            outbox=outbox,
+            leases=leases,
+            clock=clock,
+            channel=Channel(settings.slack.admin_channel),
+        ),
         watches={
             name: RolloutWatch(
                 site,

@@ -13,7 +13,7 @@ from integrations.store.connection import Store
 
 KEPT = frozenset(
     {
-        *("schema", "fences", "audit", "links", "links turn", "reconciliation", "keycloak"),
+        *("schema", "fences", "audit", "links", "links turn", "reconciliation", "keycloak", "policies"),
         *("intake", "intake failures", "intake, unreadable", "work, failed"),
         *("alarms", "alarms, active", "alarms to read again", "incidents", "incidents, open", "incidents of a tenant"),
         *("incidents of a device", "last incident of a device and type", "lately opened", "device lists to upload"),

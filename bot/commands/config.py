@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from bot import logs
-from bot.adapters import promotion_policy
 from bot.audit_keys import KeyTooShort, keyring
 from bot.commands.options import CONFIG, Config
 from bot.config_file import BadConfig, Complaint, check_secrets, load_settings
+from bot.policies import policies_of
 from bot.probe import TIMEOUT_S, Finding, Verdict
 from bot.probe import probe as probe_systems
 from bot.secrets import SecretMissing
@@ -80,7 +80,7 @@ def policy_complaints(settings: Settings, path: Path) -> list[Complaint]:
             "change the number it names, under promotion or in the stack's hawkbit section",
         )
         for section in settings.stacks
-        for problem in promotion_policy(settings, section).problems()
+        for problem in policies_of(settings, section).default.problems()
     ]
 
 

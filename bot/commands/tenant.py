@@ -17,7 +17,8 @@ from bot.commands.options import CONFIG, ByServiceAccount, Config, failures_told
 from bot.config_file import BadConfig
 from bot.maintaining import Maintainer, maintainer
 from bot.probe import TIMEOUT_S, Verdict
-from bot.settings import Name, Settings, StackSection
+from bot.settings import Settings, StackSection
+from bot.settings_base import Name
 from bot.store_access import opened_store
 from bot.tenants import removing
 from bot.tenants.asking import BadAnswer, tenant_of

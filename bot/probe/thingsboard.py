@@ -9,7 +9,7 @@ from ipaddress import ip_address
 import httpx
 from pydantic import BaseModel
 
-from bot.adapters import promotion_policy, thingsboard_credentials
+from bot.adapters import thingsboard_credentials
 from bot.probe.finding import Finding, fail, ok, warn
 from bot.settings import Settings, StackSection, TenantSection
 from core.devices import DeviceFacts
@@ -68,7 +68,7 @@ async def look(settings: Settings, section: StackSection, tenant: TenantSection)
             timeout_s=timeout_s,
             http=http,
         )
-        key = promotion_policy(settings, section).keys.version
+        key = settings.promotion.keys.version
         devices = await _sample(client, key)
     yield _versions(system, devices, key)
     if section.relay is not None:

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
-from bot.settings import ChannelId, GroupPath, Name
+from bot.settings import ChannelId, GroupPath
+from bot.settings_base import Name
 
 Place = tuple[str | int, ...]
 """A key in the settings file: ("stacks", 0, "hawkbit", "url")."""

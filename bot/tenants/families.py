@@ -213,6 +213,7 @@ OF_FAMILIES: Mapping[str, PerTenant | Stays] = {
     "approvals, live": PerTenant("by the tenants of what was asked for", _an_approval_id),
     "approvals": PerTenant("by the tenants of what was asked for", _an_approval),
     "keycloak": Stays("how Keycloak answers"),
+    "policies": Stays("hashes of the settings"),
     "rollouts": PerTenant("where all devices are its own; else their names go", _a_rollout, _rollout_without_it),
     "rollout decisions": PerTenant("where all devices are its own; else those that name it", _a_moment),
     "rollout curves": PerTenant("where all devices are its own", _a_rollout),

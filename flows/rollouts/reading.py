@@ -45,17 +45,15 @@ async def read_and_decide(
     first = await site.snapshot(record.rollout, clock)
     if first is None:
         return None
-    evidence = None
+    evidence, policy = None, site.policy_of(first.rollout, record)
     group = focus(first)
     if group is not None:
         kept = await ledger.records.evidence(site.stack, record.rollout, group.id)
-        evidence = await site.recount(first, group, kept, clock)
+        evidence = await site.recount(first, group, kept, policy, clock)
     read_from, read_from_at = clock.monotonic(), clock.now()
     snapshot = await site.snapshot(record.rollout, clock)
     if snapshot is None:
         return None
     numbers = numbers_of(evidence, record.excluded)
-    inputs = Inputs(
-        snapshot, site.policy, numbers, record, site.account, clock.now(), kind, alarms=None, approved=approved
-    )
+    inputs = Inputs(snapshot, policy, numbers, record, site.account, clock.now(), kind, alarms=None, approved=approved)
     return Fresh(snapshot, decide_on(inputs), record, evidence, read_from, read_from_at, inputs)

@@ -101,7 +101,7 @@ class Settler:
         if again is not None:
             record = record.with_pause(again)
         if attempt.state is AttemptState.UNEXPECTED and snapshot is not None:
-            brakes = owned(snapshot, site.policy)
+            brakes = owned(snapshot, site.policy_of(snapshot.rollout, record))
             if brakes and record.hold is None:
                 record = replace(record, hold=Hold(now, SCHEDULER, "a group started that was not meant to"))
             what = (
@@ -135,7 +135,7 @@ class Settler:
         if snapshot is None or snapshot.rollout.status is not RolloutStatus.RUNNING:
             return None
         now = self._ledger.clock.now()
-        if attempt.state is AttemptState.UNEXPECTED and owned(snapshot, site.policy):
+        if attempt.state is AttemptState.UNEXPECTED and owned(snapshot, site.policy_of(snapshot.rollout, record)):
             group = focus(snapshot)
             reason = "a group started that was not meant to"
             return PauseIntent(now, SCHEDULER, reason, group=group.id if group else None)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.errors import NotFound
 from core.ids import Channel, RolloutId, Stack, Tenant
 from core.ports import Clock, Devices, Rollouts
 from core.release_ports import FleetActions, Releases
-from core.rollouts.facts import DistributionSet, GroupFacts, Snapshot
+from core.rollouts.facts import DistributionSet, GroupFacts, RolloutFacts, Snapshot
+from core.rollouts.policies import Policies, PolicyRule
 from core.rollouts.policy import PromotionPolicy
-from core.rollouts.records import GroupEvidence
+from core.rollouts.records import GroupEvidence, RolloutRecord
 from core.rollouts.verify import judge, note_claims, note_members
 
 
 @dataclass(slots=True)
 class Site:
-    """One stack: its hawkBit, its tenants' devices, its policy. `account` is the bot's own everyday hawkBit user."""
+    """One stack: its hawkBit, its tenants' devices, its policies. `policy` is the default one, whose fence timings all
+    share; what decides about one rollout is `policy_of`. `account` is the bot's own everyday hawkBit user."""
 
     stack: Stack
     rollouts: Rollouts
@@ -27,7 +29,20 @@ class Site:
     policy: PromotionPolicy
     channel: Channel
     account: str
+    rules: Sequence[PolicyRule] = ()
+    policies: Policies = field(init=False)
     _sets: dict[int, DistributionSet] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.adopt(Policies(self.policy, self.rules))
+
+    def adopt(self, policies: Policies) -> None:
+        """They decide from now on."""
+        self.policies, self.policy, self.rules = policies, policies.default, policies.rules
+
+    def policy_of(self, rollout: RolloutFacts, record: RolloutRecord) -> PromotionPolicy:
+        """The policy that decides about this rollout: the one chosen when it was made, else by its name."""
+        return self.policies.of(rollout.name, record.policy)
 
     async def snapshot(self, rollout: RolloutId, clock: Clock) -> Snapshot | None:
         """Groups first, then the rollout: its status and author are what a resume is compared with, so they are newest.
@@ -46,7 +61,14 @@ class Site:
         return self._sets[set_id]
 
     async def recount(
-        self, snapshot: Snapshot, group: GroupFacts, evidence: GroupEvidence, clock: Clock, *, members: bool = True
+        self,
+        snapshot: Snapshot,
+        group: GroupFacts,
+        evidence: GroupEvidence,
+        policy: PromotionPolicy,
+        clock: Clock,
+        *,
+        members: bool = True,
     ) -> GroupEvidence:
         """The group's claims, and with `members` its devices, as hawkBit tells them now; states judged anew."""
         wanted = await self.wanted(snapshot.rollout.set_id)
@@ -54,7 +76,7 @@ class Site:
             counted = await self.rollouts.members(snapshot.rollout.id, group.id)
             evidence = note_members(evidence, counted, clock.now())
         claims = await self.rollouts.claims(snapshot.rollout.id, group.id, wanted)
-        return judged(note_claims(evidence, claims, clock.now()), wanted, self.policy, clock)
+        return judged(note_claims(evidence, claims, clock.now()), wanted, policy, clock)
 
 
 def judged(evidence: GroupEvidence, wanted: DistributionSet, policy: PromotionPolicy, clock: Clock) -> GroupEvidence:

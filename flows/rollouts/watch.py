@@ -26,6 +26,7 @@ from core.rollouts.facts import GroupFacts, GroupStatus, RolloutFacts, RolloutSt
 from core.rollouts.gates import Inputs
 from core.rollouts.kept import is_due_for_sample, moment, sample
 from core.rollouts.numbers import numbers_of
+from core.rollouts.policy import PromotionPolicy
 from core.rollouts.progress import progress
 from core.rollouts.records import GroupEvidence, Hold, RolloutRecord
 from core.rollouts.verify import note_claims, note_members, seen_before
@@ -193,18 +194,18 @@ class RolloutWatch:
         record = await records.record(site.stack, facts.id)
         groups = await site.rollouts.groups(facts.id)
         snapshot = Snapshot(site.stack, facts, groups, clock.now())
-        wanted = await site.wanted(facts.set_id)
+        wanted, policy = await site.wanted(facts.set_id), site.policy_of(facts, record)
         old: dict[GroupId, GroupEvidence] = {}
         new: dict[GroupId, GroupEvidence] = {}
         for group in _worth_reading(snapshot):
             kept = await records.evidence(site.stack, facts.id, group.id)
             old[group.id] = kept
             if group.status.started:
-                evidence = await self._recount(snapshot, group, kept)
+                evidence = await self._recount(snapshot, group, kept, policy)
                 evidence = await self._looker.look(evidence, budget.take(evidence))
             else:
                 evidence = await self._prepare(snapshot, group, kept, budget)
-            new[group.id] = judged(evidence, wanted, site.policy, clock)
+            new[group.id] = judged(evidence, wanted, policy, clock)
         tenants = record.tenants or await self._tenants(facts)
         return _Reading(snapshot, record.revision, str(wanted), tenants, old, new)
 
@@ -217,20 +218,21 @@ class RolloutWatch:
             log.info("rollout_tenants_not_read", stack=self._site.stack, rollout=facts.id, reason=error.reason)
             return ()
 
-    async def _recount(self, snapshot: Snapshot, group: GroupFacts, kept: GroupEvidence) -> GroupEvidence:
+    async def _recount(
+        self, snapshot: Snapshot, group: GroupFacts, kept: GroupEvidence, policy: PromotionPolicy
+    ) -> GroupEvidence:
         """The last started group is read each tick. An earlier one only while hawkBit counts more than we know."""
         clock = self._ledger.clock
         present = sum(d.member for d in kept.devices.values())
         counted_at = kept.members_read_at
-        stale = counted_at is None or clock.now() - counted_at > timedelta(
-            seconds=self._site.policy.evidence_fresh_s / 3
-        )
+        stale = counted_at is None or clock.now() - counted_at > timedelta(seconds=policy.evidence_fresh_s / 3)
         last = focus(snapshot)
         if last is not None and group.id == last.id:
-            return await self._site.recount(snapshot, group, kept, clock, members=stale or present != group.total)
+            members = stale or present != group.total
+            return await self._site.recount(snapshot, group, kept, policy, clock, members=members)
         claimed = sum(d.first_claimed_at is not None for d in kept.devices.values())
         if counted_at is None or claimed < group.counts.finished:
-            return await self._site.recount(snapshot, group, kept, clock, members=counted_at is None)
+            return await self._site.recount(snapshot, group, kept, policy, clock, members=counted_at is None)
         return kept
 
     async def _prepare(
@@ -263,20 +265,20 @@ class RolloutWatch:
     async def _decide(self, held: Held, reading: _Reading, record: RolloutRecord) -> Decision:
         site, ledger, snapshot = self._site, self._ledger, reading.snapshot
         now, group = ledger.clock.now(), focus(snapshot)
+        policy = site.policy_of(snapshot.rollout, record)
         evidence = reading.new.get(group.id) if group is not None else None
         new_here = record.revision == 0
         record = replace(record, name=snapshot.rollout.name, stale=False, seen_before=_seen_before(reading))
         record = replace(record, tenants=reading.tenants)
-        record = observe(snapshot, site.policy, evidence, record, now, account=site.account)
-        inputs = Inputs(
-            snapshot, site.policy, numbers_of(evidence, record.excluded), record, site.account, now, ActorKind.SCHEDULER
-        )
+        record = observe(snapshot, policy, evidence, record, now, account=site.account)
+        numbers = numbers_of(evidence, record.excluded)
+        inputs = Inputs(snapshot, policy, numbers, record, site.account, now, ActorKind.SCHEDULER)
         by_policy = decide_on(inputs)
         if isinstance(by_policy.intent, SetHold):
             record = replace(record, hold=Hold(now, SCHEDULER, f"a gate failed: {by_policy.intent.reason}"))
         by_person = decide_on(replace(inputs, record=record, kind=ActorKind.PERSON, approved=True))
-        view = progress(snapshot, site.policy, record, reading.new, by_policy, by_person, reading.set_name)
-        over = record.open_attempt is None and _over(snapshot, view.mood, site.policy.follow_ended_s, now)
+        view = progress(snapshot, policy, record, reading.new, by_policy, by_person, reading.set_name)
+        over = record.open_attempt is None and _over(snapshot, view.mood, policy.follow_ended_s, now)
         commands: list[Command] = []
         if by_policy.told != record.told:
             commands += add_moment(site.stack, snapshot.rollout.id, moment(inputs, by_policy))

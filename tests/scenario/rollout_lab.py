@@ -15,6 +15,7 @@ from core.errors import Unavailable
 from core.ids import Channel, DeviceName, RolloutId, Stack, Tenant
 from core.ports import Clock
 from core.rollouts.facts import RolloutFacts
+from core.rollouts.policies import PolicyRule
 from core.rollouts.policy import PromotionPolicy
 from flows.rollouts.brakes import Brakes
 from flows.rollouts.ledger import Ledger
@@ -167,6 +168,7 @@ class Lab:
     policy: PromotionPolicy
     bots: list[Bot] = field(default_factory=list)
     set_id: int = 0
+    rules: Sequence[PolicyRule] = ()
 
     def add_bot(self) -> Bot:
         freezer = Freezer()
@@ -181,7 +183,7 @@ class Lab:
         rollouts: Any = Freezable(client, freezer, sent_at_once=("resume", "next_group"))
         actions: Any = Freezable(HawkbitActions(client.access), freezer)
         releases: Any = Freezable(HawkbitReleases(client.access, upload_timeout_s=5.0), freezer)
-        site = Site(EU1, rollouts, actions, releases, {TENANT: self.fleet}, self.policy, CHANNEL, "bot")
+        site = Site(EU1, rollouts, actions, releases, {TENANT: self.fleet}, self.policy, CHANNEL, "bot", self.rules)
         sites: Mapping[Stack, Site] = {EU1: site}
         ledger = Ledger(
             RolloutStore(store),

@@ -1,0 +1,40 @@
+"""Policies: a calendar that cannot be read, a change of the settings, and which policy decides about a rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.messages.blocks import Message, compose, context, section
+from core.messages.states import NOTICES, Notice
+from core.messages.text import literal, mono
+
+SHOWN = 15
+
+
+def calendar_message(file: str, problem: str) -> Message:
+    """`problem` in words, "" once the file can be read again."""
+    name = f"calendar {mono(file, 120)}"
+    if not problem:
+        what = f"{NOTICES[Notice.BACK].over(f'The *{name}* can be read again')}\nIts windows of now are in force."
+        return compose(what, section(what))
+    head = NOTICES[Notice.AWAY].over(f"The *{name}* cannot be read")
+    what = f"{head}\n{literal(problem[:1].upper() + problem[1:], 300)}. The windows that it gave before stay in force."
+    return compose(what, section(what), context("It is read again within an hour after it was corrected."))
+
+
+def policies_changed_message(changed: Sequence[str], gone: Sequence[str]) -> Message:
+    """`changed`: policies that are new or say something else, `gone`: those that there are no more; each as
+    "stack/policy"."""
+    said = []
+    if changed:
+        said.append(f"New or changed: {_named(changed)}.")
+    if gone:
+        said.append(f"Gone: {_named(gone)}.")
+    what = f"⚙️ *The policies of releases were changed* in the settings\n{' '.join(said)}"
+    note = "They decide from now on, also about rollouts under way. `/cdm policy <rollout>` shows which one applies."
+    return compose(what, section(what), context(note))
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(mono(name, 100) for name in names[:SHOWN]) + more
