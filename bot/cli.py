@@ -19,6 +19,7 @@ from bot.commands import (
     doctor,
     init,
     links,
+    policy,
     rollout,
     slack,
     store,
@@ -44,6 +45,7 @@ app.add_typer(audit.app, name="audit")
 audit.app.command()(audit_trim.trim)
 audit.app.command()(audit_trim.close)
 app.add_typer(links.app, name="links")
+app.add_typer(policy.app, name="policy")
 app.add_typer(slack.app, name="slack")
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(thingsboard.app, name="thingsboard")

@@ -67,6 +67,24 @@ def check_secrets(settings: Settings, path: Path) -> list[Complaint]:
     return found
 
 
+def dotted(loc: Sequence[str | int]) -> str:
+    """A place in the settings as people write it: stacks[0].name."""
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".")
+
+
+def line_of(path: Path, loc: Sequence[str | int]) -> int | None:
+    """The line of that place, or of what stands around it where it is not given."""
+    return _line(_parse(path), loc)
+
+
+def keys_at(path: Path, loc: Sequence[str | int]) -> frozenset[str]:
+    """What the file itself gives in that section. Raises BadConfig."""
+    node: Any = _parse(path)
+    for part in loc:
+        node = node[part] if isinstance(node, CommentedSeq) or part in node else {}
+    return frozenset(map(str, node)) if isinstance(node, Mapping) else frozenset()
+
+
 def _parse(path: Path) -> CommentedMap:
     try:
         tree = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
@@ -102,7 +120,7 @@ def _plain(node: Any) -> Any:
 
 def _complaint(path: Path, tree: CommentedMap, error: Any) -> Complaint:
     loc = [part for part in error["loc"] if not _is_branch(part)]
-    where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".")
+    where = dotted(loc)
     line = _line(tree, loc)
     kind = error["type"]
     if kind == "extra_forbidden":

@@ -33,18 +33,19 @@ def policies_of(settings: Settings, section: StackSection, calendars: Calendars 
     return Policies(default, sorted(rules, key=lambda rule: rule.policy.name != ROLLBACK))
 
 
-def calendar_files(settings: Settings) -> Mapping[tuple[Path, str], str]:
+def calendar_files(settings: Settings) -> Mapping[tuple[Path, str], tuple[str | int, ...]]:
     """Every calendar file with the zone it is read in, and where in the settings it is first named."""
-    found: dict[tuple[Path, str], str] = {}
-    named = [("promotion.freeze", settings.promotion.freeze)]
-    named += [(f"policies[{n}].freeze", policy.freeze) for n, policy in enumerate(settings.policies)]
+    found: dict[tuple[Path, str], tuple[str | int, ...]] = {}
+    named: list[tuple[tuple[str | int, ...], WindowsSection]] = [(("promotion", "freeze"), settings.promotion.freeze)]
+    named += [(("policies", n, "freeze"), policy.freeze) for n, policy in enumerate(settings.policies)]
     for s, stack in enumerate(settings.stacks):
         for t, tenant in enumerate(stack.tenants):
-            where = f"stacks[{s}].tenants[{t}]"
-            named += [(f"{where}.production", tenant.production), (f"{where}.reboot_windows", tenant.reboot_windows)]
-    for where, windows in named:
+            where = ("stacks", s, "tenants", t)
+            named += [((*where, "production"), tenant.production)]
+            named += [((*where, "reboot_windows"), tenant.reboot_windows)]
+    for loc, windows in named:
         if windows.holidays is not None:
-            found.setdefault((windows.holidays, windows.zone), f"{where}.holidays")
+            found.setdefault((windows.holidays, windows.zone), (*loc, "holidays"))
     return found
 
 

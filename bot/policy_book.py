@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from bot.calendars import BadCalendar, read_calendar
+from bot.config_file import dotted
 from bot.policies import calendar_files, policies_of
 from bot.settings import Settings
 from core.errors import Refused
@@ -74,7 +75,7 @@ class PolicyBook:
         return problems
 
     def _where(self, path: Path) -> str:
-        return next(where for (one, _), where in self._files.items() if one == path)
+        return dotted(next(loc for (one, _), loc in self._files.items() if one == path))
 
 
 class CalendarWatch:

@@ -32,6 +32,7 @@ from flows.keycloak_watch import KeycloakWatch
 from flows.outbox import OutboxWorker
 from flows.outbox_calls import Exits
 from flows.policy_changes import PolicyChanges
+from flows.policy_desk import PolicyDesk
 from flows.reconcile import Reconciler
 from flows.rollouts.watch import RolloutWatch
 from flows.run_form import RunOffers
@@ -135,6 +136,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         runs=runs,
         forms=forms,
         approvals=approval_desk,
+        policies=PolicyDesk(gate=gate, orders=orders, sites=adapters.sites, clock=clock),
         catalog=catalog,
         linking=linking.door,
         linked=deciding.linked,

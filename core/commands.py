@@ -47,6 +47,7 @@ FORMS: tuple[Form, ...] = (
     Form("rollout unhold", ("rollout", "unhold"), ("<name>",), "lift the hold"),
     Form("rollout stop", ("rollout", "stop"), ("<name>",), "end it for good (admin)"),
     Form("rollout continue", ("rollout", "continue"), ("<name>",), "start the next group past failed gates (approval)"),
+    Form("policy", ("policy",), ("<rollout name>",), "which policy decides about a rollout, and what it asks"),
     Form("ask", ("ask",), ("<order>", "<rollout> <reason…>"), "ask for approval: order is stop or continue"),
     Form("approvals", ("approvals",), (), "requests that wait for you, and your own"),
     Form("approve", ("approve",), ("<id>",), "agree to a request"),

@@ -163,19 +163,6 @@ def next_free(schedules: Iterable[Schedule], now: datetime) -> datetime | None:
     return None
 
 
-def longest_wait(schedule: Schedule, now: datetime, within: timedelta = timedelta(days=28)) -> timedelta | None:
-    """How long one may have to wait for it to be open, from any moment `within` that time. None: it opens no more."""
-    at, longest = now, timedelta()
-    while at < now + within:
-        ahead = schedule.next_opening(at)
-        if ahead is None:
-            return longest if schedule.covers(at) else None
-        shut = schedule.next_end(at) or at
-        longest = max(longest, ahead.opens_at - shut)
-        at = ahead.opens_at
-    return longest
-
-
 def _first(day: date, minute: int, zone: ZoneInfo) -> datetime:
     """When the wall clock first shows this minute of the day, or jumps over it."""
     return _shown(day, minute, zone, fold=0)

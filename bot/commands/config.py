@@ -13,7 +13,7 @@ from bot import logs
 from bot.audit_keys import KeyTooShort, keyring
 from bot.commands.options import CONFIG, Config
 from bot.config_file import BadConfig, Complaint, check_secrets, load_settings
-from bot.policies import policies_of
+from bot.policy_checks import check_policies
 from bot.probe import TIMEOUT_S, Finding, Verdict
 from bot.probe import probe as probe_systems
 from bot.secrets import SecretMissing
@@ -41,13 +41,16 @@ def check(
     except BadConfig as error:
         _print_complaints(error.complaints)
         raise typer.Exit(1) from None
+    policies = check_policies(settings, config)
     complaints = [
         *check_secrets(settings, config),
         *audit_complaints(settings, config),
-        *policy_complaints(settings, config),
+        *policies.refused,
         *_runbooks(settings),
     ]
     _print_complaints(complaints)
+    for warning in policies.warned:
+        typer.echo(f"warning: {warning}")
     if settings.audit.key is None:
         typer.echo(f"{config}: audit.key is not set: whoever owns the store can write the audit log anew, unseen")
     if not complaints:
@@ -70,18 +73,8 @@ def audit_complaints(settings: Settings, path: Path) -> list[Complaint]:
 
 
 def policy_complaints(settings: Settings, path: Path) -> list[Complaint]:
-    """Promotion policies that are unsafe or could never pass, stack by stack."""
-    return [
-        Complaint(
-            str(path),
-            None,
-            "promotion",
-            f"in stack {section.name}: {problem}",
-            "change the number it names, under promotion or in the stack's hawkbit section",
-        )
-        for section in settings.stacks
-        for problem in policies_of(settings, section).default.problems()
-    ]
+    """Policies that are unsafe or could never pass, stack by stack, and calendars that cannot be read."""
+    return list(check_policies(settings, path).refused)
 
 
 def print_findings(findings: Sequence[Finding]) -> None:

@@ -14,16 +14,18 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`text` says what is and what follows from it, `fix` what to do. No secret is in either."""
+    """`text` says what is and what follows from it, `fix` what to do. No secret is in either. `devices`: so many were
+    counted."""
 
     system: str
     verdict: Verdict
     text: str
     fix: str = ""
+    devices: int | None = None
 
 
-def ok(system: str, text: str) -> Finding:
-    return Finding(system, Verdict.OK, text)
+def ok(system: str, text: str, *, devices: int | None = None) -> Finding:
+    return Finding(system, Verdict.OK, text, devices=devices)
 
 
 def warn(system: str, text: str, fix: str) -> Finding:

@@ -52,7 +52,7 @@ async def look(settings: Settings, section: StackSection, tenant: TenantSection)
         path = f"/api/customer/{me.customerId.id}/devices" if customer else "/api/tenant/devices"
         count = _Count.model_validate(await session.get(path, {"pageSize": 1, "page": 0})).totalElements
         what = "a user of one customer" if customer else "a tenant administrator"
-        yield ok(system, f"Logged in as {what} (user {me.id.id}); {count} devices.")
+        yield ok(system, f"Logged in as {what} (user {me.id.id}); {count} devices.", devices=count)
         if count == 0:
             yield warn(
                 system,

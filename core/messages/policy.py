@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from core.messages.blocks import Message, compose, context, section
 from core.messages.states import NOTICES, Notice
 from core.messages.text import literal, mono
+from core.rollouts.policies import Applied
+from core.rollouts.policy_words import gates_in_words, why_it_applies, windows_in_words
 
 SHOWN = 15
 
@@ -33,6 +36,14 @@ def policies_changed_message(changed: Sequence[str], gone: Sequence[str]) -> Mes
     what = f"⚙️ *The policies of releases were changed* in the settings\n{' '.join(said)}"
     note = "They decide from now on, also about rollouts under way. `/cdm policy <rollout>` shows which one applies."
     return compose(what, section(what), context(note))
+
+
+def policy_message(stack: str, rollout: str, applied: Applied, now: datetime) -> Message:
+    """For whoever asked which policy decides about a rollout."""
+    head = f"*{mono(rollout, 100)} on {literal(stack, 40)}*: {literal(why_it_applies(applied), 300)}"
+    lines = [*gates_in_words(applied.policy), *windows_in_words(applied.policy, now)]
+    what = "\n".join([head, "Before a group starts:", *(f"• {literal(line, 200)}" for line in lines)])
+    return compose(what, section(what))
 
 
 def _named(names: Sequence[str]) -> str:

@@ -6,12 +6,22 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from typing import Any
 
 from core.rollouts.policy import PromotedBy, PromotionPolicy
 from core.windows import Schedule
 
 ROLLBACK = "rollback"
 ROLLBACK_PATTERN = "rollback-*"
+ROLLBACK_VALUES: Mapping[str, Any] = {
+    "soak_s": 0.0,
+    "hold_window_s": 0.0,
+    "max_alarm_pct": None,
+    "promoted_by": (PromotedBy.SCHEDULER,),
+    "freeze": Schedule(),
+    "production": {},
+}
+"""What the built-in policy for rollbacks says otherwise than the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +87,7 @@ class Policies:
 
 def rollback_policy(default: PromotionPolicy) -> PromotionPolicy:
     """A way back waits for nothing but proof: no soak, no window, no alarm gate. Its thresholds are the default's."""
-    return replace(
-        default,
-        name=ROLLBACK,
-        soak_s=0.0,
-        hold_window_s=0.0,
-        max_alarm_pct=None,
-        promoted_by=(PromotedBy.SCHEDULER,),
-        freeze=Schedule(),
-        production={},
-    )
+    return replace(default, name=ROLLBACK, **ROLLBACK_VALUES)
 
 
 def _without_calendars(policy: PromotionPolicy) -> PromotionPolicy:

@@ -29,6 +29,7 @@ from flows.linking.door import LinkDoor
 from flows.linking.ports import Place
 from flows.links import LinkDesk
 from flows.orders import RolloutOrders
+from flows.policy_desk import PolicyDesk
 from flows.rollouts.acts import Verb
 from flows.runs import RunRequest, Runs
 from flows.world import Found, StackWorld, World
@@ -53,6 +54,7 @@ class Commands:
         runs: Runs,
         forms: FormDesk,
         approvals: ApprovalDesk,
+        policies: PolicyDesk,
         catalog: Catalog,
         linking: LinkDoor,
         linked: LinkDesk,
@@ -66,6 +68,7 @@ class Commands:
         self._runs = runs
         self._forms = forms
         self._approvals = approvals
+        self._policies = policies
         self._catalog = catalog
         self._linking = linking
         self._linked = linked
@@ -78,6 +81,7 @@ class Commands:
             "rollout list": self._rollout_list,
             "rollout status": self._rollout_status,
             **{f"rollout {verb.value}": self._order for verb in Verb},
+            "policy": self._policy,
             "ask": self._ask,
             "approvals": self._list_approvals,
             "approve": self._decide,
@@ -232,6 +236,9 @@ class Commands:
                 request.user, f"{command.name.removeprefix('rollout ')}:{stack.name}/{facts.id}"
             )
         ]
+
+    async def _policy(self, request: Typed, command: Command) -> list[Message]:
+        return [await self._policies.explained(request.user, command.args[0])]
 
     async def _ask(self, request: Typed, command: Command) -> list[Message]:
         word, rest = command.args

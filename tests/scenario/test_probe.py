@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from bot import logs
 from bot.commands import config as config_command
+from bot.commands import policy as policy_command
 from bot.config_file import load_settings
 from bot.probe import Finding, Verdict, bounded, looks, probe
 from bot.secrets import Secret
@@ -87,6 +88,19 @@ async def test_a_good_installation_is_in_order_and_the_command_says_so(
     assert "0 failed, 0 warnings" in done.stdout
     for system in ("store", "Slack", "Keycloak", "hawkBit eu1", "ThingsBoard eu1/customer-b", "relay eu1"):
         assert f"ok    {system} " in done.stdout
+
+
+async def test_policies_are_checked_with_the_fleet_that_there_is_and_devices_without_a_version_are_told(
+    world: SandboxWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "configure", lambda **_: None)
+    mute = world.write_config(name="probed.yaml", promotion={"confidence_pct": 95, "keys": {"version": "never_sent"}})
+    words = ["check", "--config", str(mute), "--probe", "--groups", "50/25/25"]
+    done = await asyncio.to_thread(lambda: CliRunner().invoke(policy_command.app, words))
+    assert done.exit_code == 1
+    assert "eu1: checked with 6 devices in groups of 3/1/2" in done.stdout
+    assert "sampled devices reports a version (telemetry key never_sent)" in done.stdout
+    assert "promotion.confidence_pct: policy default in stack eu1: 1 of 1 verified devices give a lower" in done.stderr
 
 
 async def test_nothing_is_changed_anywhere_and_no_connection_to_slack_is_opened(world: SandboxWorld) -> None:

@@ -16,7 +16,7 @@ from integrations.store.rollout_past import RolloutPast
 from integrations.store.rollouts import RolloutStore
 from tests.conftest import ManualClock
 from tests.scenario.rollout_lab import EU1, TENANT, Lab, lab
-from tests.scenario.test_rollout_flows import POLICY, Play
+from tests.scenario.rollout_play import POLICY, Play
 
 
 @pytest.fixture

@@ -120,6 +120,7 @@ CASES: tuple[Case, ...] = (
     look("device", "device {device}", "Running version", ONE_TENANT),
     look("alarms", "alarms {tenant}", "open incidents? in {tenant}", ONE_TENANT),
     look("rollout status", "rollout status {name}", "{name} on eu1"),
+    look("policy", "policy {name}", "policy default, since no other"),
     alarm("acknowledge", Action.ACKNOWLEDGE),
     alarm("clear", Action.CLEAR),
     run_pressed("run:rauc-status", Action.RUN_READ_ONE),

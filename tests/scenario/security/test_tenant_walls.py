@@ -39,6 +39,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "rollout list": ("rollout list",),
     "rollout status": ("rollout status", f"rollout status {SECRET_ROLLOUT}"),
     **{f"rollout {verb.value}": (f"rollout {verb.value} {SECRET_ROLLOUT}",) for verb in Verb},
+    "policy": (f"policy {SECRET_ROLLOUT}",),
     "ask": (f"ask stop {SECRET_ROLLOUT} it is ours", f"ask continue {SECRET_ROLLOUT} it is ours"),
     "approvals": ("approvals",),
     "approve": ("approve {request}",),

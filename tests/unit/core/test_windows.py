@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from core.windows import HORIZON, Interval, Schedule, Weekly, Window, longest_wait, next_free
+from core.windows import HORIZON, Interval, Schedule, Weekly, Window, next_free
 
 BERLIN = "Europe/Berlin"
 ALL_DAYS = tuple(range(7))
@@ -174,10 +174,3 @@ def test_free_is_the_first_moment_that_none_of_several_covers() -> None:
     rest = berlin(weekly(ALL_DAYS, "12:00", "24:00"))
     assert next_free([mornings, rest], at("2026-11-24 06:00", BERLIN)) is None
     assert next_free([], at("2026-11-24 06:00")) == at("2026-11-24 06:00")
-
-
-def test_the_longest_wait_for_a_window_is_from_its_end_to_its_next_opening() -> None:
-    now = at("2026-11-24 12:00")
-    assert longest_wait(berlin(weekly((5, 6), "22:00", "04:00")), now) == timedelta(days=5, hours=18)
-    assert longest_wait(berlin(weekly(ALL_DAYS, "00:00", "24:00")), now) == timedelta()
-    assert longest_wait(Schedule(fixed=(interval("2026-01-01", "2026-01-02"),)), now) is None
