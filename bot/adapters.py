@@ -16,6 +16,7 @@ from core.ids import Channel, Realm, Stack, Tenant
 from core.ports import Clock
 from flows.realms import Realms
 from flows.rollouts.site import Site
+from flows.rollouts.slot_reader import SlotReader
 from flows.world import StackWorld, TenantWorld
 from integrations.hawkbit import HawkbitAccount, HawkbitActions, HawkbitReleases, HawkbitRollouts
 from integrations.relay import RelaySettings, SshRelay
@@ -55,6 +56,7 @@ async def build_adapters(settings: Settings, clock: Clock, stack: AsyncExitStack
             rules=policies.rules,
             channel=world.channel,
             account=section.hawkbit.username,
+            slots=_slot_reader(section, world, clock),
         )
     realms = {realm: realm_adapters(settings, realm, clock) for realm in settings.realms()}
     posts = SlackPosts(settings.slack.bot_token.read, base_url=settings.slack.api_url)
@@ -125,6 +127,12 @@ def thingsboard_credentials(tenant: TenantSection) -> Credentials:
         return lambda: ApiKey(key.read())
     assert username is not None and password is not None  # noqa: PT018 - the settings refuse one without the other
     return lambda: Password(username, password.read())
+
+
+def _slot_reader(section: StackSection, world: StackWorld, clock: Clock) -> SlotReader | None:
+    if section.relay is None or world.relay is None:
+        return None
+    return SlotReader(world, world.relay, clock, timeout_s=section.relay.look_timeout_s)
 
 
 def _relay(section: StackSection, stack: AsyncExitStack) -> SshRelay | None:

@@ -175,6 +175,11 @@ class RelaySection(Section):
     device_port: int = Field(22, ge=1, le=65535)
     concurrency: int = Field(16, ge=1, le=200)
     connect_timeout_s: Seconds = 10.0
+    looks_per_tick: int = Field(
+        8, ge=1, le=200, description="Devices asked for their RAUC slots each hawkbit.poll_s, where a policy wants it"
+    )
+    look_timeout_s: Seconds = Field(5.0, description="For one such look")
+    look_again_s: Seconds = Field(30.0, description="So long a device is not asked again")
 
 
 class Thingsboard(Section):

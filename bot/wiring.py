@@ -34,6 +34,7 @@ from flows.outbox_calls import Exits
 from flows.policy_changes import PolicyChanges
 from flows.policy_desk import PolicyDesk
 from flows.reconcile import Reconciler
+from flows.rollouts.looking import NO_RELAY, RelayBudget
 from flows.rollouts.watch import RolloutWatch
 from flows.run_form import RunOffers
 from flows.runs import Runs
@@ -239,6 +240,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
                 deciding.settler,
                 partial(deciding.world.tenants_of, deciding.world.stacks[name]),
                 looks_per_tick=settings.promotion.readings_per_tick,
+                relay=_relay_budget(settings, name),
             )
             for name, site in adapters.sites.items()
         },
@@ -314,6 +316,11 @@ class WebhookSecrets:
                 self._missing.discard(key)
             found[key] = tuple(values)
         return found
+
+
+def _relay_budget(settings: Settings, stack: Stack) -> RelayBudget:
+    relay = next(section.relay for section in settings.stacks if section.name == stack)
+    return RelayBudget(relay.looks_per_tick, relay.look_again_s) if relay is not None else NO_RELAY
 
 
 def _owned(settings: Settings, realm: Realm) -> list[Tenant]:

@@ -12,6 +12,8 @@ from core.rollouts.views import Bar, Mood, Progress
 _CELLS = 10
 _LINES = 12
 _NAMES, _NAMED_LINES = 300, 8
+_FEW = 20
+"""So many devices that only wait are named: while a group is at it all of them wait for a moment."""
 _STARTED = ("running", "finished", "error")
 _ENDED = (Mood.VERIFYING, Mood.DONE, Mood.UNVERIFIED)
 
@@ -46,7 +48,7 @@ def rollout_alarm(stack: str, name: str, what: str) -> Message:
 def bar(one: Bar) -> str:
     """Ten cells: verified, then claimed, then nothing yet. Full only where all are verified."""
     total = max(one.total, 1)
-    full = min(one.verified, total) * _CELLS // total
+    full = min(one.verified, total) * _CELLS // total if _proven(one) else 0
     claimed = max(min(max(one.claimed, one.verified), total) * _CELLS // total - full, 0)
     return "█" * full + "▒" * claimed + "░" * (_CELLS - full - claimed)
 
@@ -58,9 +60,9 @@ def _numbers(view: Progress) -> list[str]:
     if now is None:
         return [f"*{count(sum(b.total for b in view.bars), 'device')}* in {groups}, none started"]
     if view.mood in _ENDED:
-        verified, total = sum(b.verified for b in view.bars), sum(b.total for b in view.bars)
+        verified, total = sum(b.verified for b in view.bars if _proven(b)), sum(b.total for b in view.bars)
         return [f"*{verified} of {total} verified* in {groups}"]
-    word, done = ("verified", now.verified) if now.known else ("claimed, not verified yet", now.claimed)
+    word, done = ("verified", now.verified) if _proven(now) else (f"claimed, {_unproven(now)}", now.claimed)
     shown = [f"*{done} of {now.total} {word}* in group {now.number} of {len(view.bars)}"]
     if view.mood is Mood.FAILED:
         wrong = [count(now.errors, "error")] if now.errors else []
@@ -102,11 +104,12 @@ def _line(one: Bar) -> str:
     if one.status not in _STARTED:
         return f"{name}  {count(one.total, 'device')} · {one.status}"
     done, said = f"{one.verified}/{one.total} verified", [f"{one.claimed} claimed"]
-    if not one.known:
-        done, said = f"{one.claimed}/{one.total} claimed", ["not verified yet"]
+    if not _proven(one):
+        done, said = f"{one.claimed}/{one.total} claimed", [_unproven(one)]
+    until = f" until {at(one.awaiting_until)}" if one.awaiting_until is not None else ""
     rest = (
         (one.open, "open"),
-        (one.awaiting, "await a reboot"),
+        (one.awaiting, f"await a reboot{until}"),
         (one.refuted, "refuted"),
         (one.unknown, "unknown"),
         (one.excluded, "excluded"),
@@ -115,11 +118,20 @@ def _line(one: Bar) -> str:
     return f"{name}  {done}  `{bar(one)}`  {' · '.join(said)}"
 
 
+def _proven(one: Bar) -> bool:
+    return one.known and not one.by_claims
+
+
+def _unproven(one: Bar) -> str:
+    return "not verified" if one.known else "not verified yet"
+
+
 def _named_devices(one: Bar) -> list[str]:
-    """Which devices did not prove the new version, and which are not counted."""
+    """Which devices did not prove the new version (yet), and which are not counted."""
     kinds = (
         ("Refuted", one.refuted, one.refuted_names),
         ("Unknown", one.unknown, one.unknown_names),
+        ("Await a reboot", one.awaiting, one.awaiting_names if one.awaiting <= _FEW else ()),
         ("Excluded", one.excluded, one.excluded_names),
     )
     return [
@@ -130,7 +142,13 @@ def _named_devices(one: Bar) -> list[str]:
 
 
 def _notes(view: Progress) -> list[str]:
+    claims = [f"{one.number}" for one in view.bars if one.by_claims]
     notes = []
+    if claims:
+        notes.append(
+            f"⚠️ By policy hawkBit's claims count in group {', '.join(claims)}: nothing proves that these devices boot "
+            "the new version."
+        )
     if not view.owned and view.pauses:
         notes.append("Made by an account that is not in promotion.owners: a person promotes this one.")
     elif not view.owned:

@@ -10,9 +10,9 @@ from core.rollouts.cause import PauseCause, started_index
 from core.rollouts.decide import Decision, frozen_only, passable
 from core.rollouts.facts import GroupFacts, GroupStatus, RolloutStatus, Snapshot
 from core.rollouts.gates import Gate, Reason, Verdict, owned
-from core.rollouts.policy import PromotionPolicy
+from core.rollouts.policy import PromotionPolicy, Verification
 from core.rollouts.records import DeviceState, GroupEvidence, RolloutRecord
-from core.rollouts.verify import tally
+from core.rollouts.verify import AWAITING, reboot_deadline, tally
 from core.rollouts.views import NAMED, Bar, Mood, Progress
 
 _CAUSES: Mapping[PauseCause, str] = {
@@ -50,7 +50,7 @@ _WORDS: Mapping[Reason, str] = {
     Reason.CONTRADICTION: "{verified} devices verified, but hawkBit counts only {hawkbit} as ended",
     Reason.SHARE_LOW: "{verified} of {of} verified, {needed_pct:g} % needed"
     " ({awaiting} await a reboot, {unknown} unknown, {refuted} refuted)",
-    Reason.SHARE_UNREACHABLE: "{needed_pct:g} % can no longer be reached: at best {at_best} of {of}",
+    Reason.SHARE_UNREACHABLE: "{needed_pct:g} % can no longer be reached: at best {at_best} of {of} ({best_pct:.4g} %)",
     Reason.SAMPLE_SMALL: "{verified} verified, at least {needed} needed",
     Reason.ERRORS_OVER_BUDGET: "{errors} errors, {allowed} allowed",
     Reason.SOAKING: "soaking: {needed_s:g} s after the share was reached",
@@ -80,7 +80,10 @@ def reason_in_words(gate: Gate) -> str:
         return f"starts at {at:%H:%M} UTC unless somebody holds it" if at else "about to be announced"
     if gate.reason is Reason.CAUSE:
         return _CAUSES[PauseCause(str(gate.numbers["cause"]))].format(**gate.numbers)
-    return _WORDS[gate.reason].format(**gate.numbers)
+    numbers = dict(gate.numbers)
+    if gate.reason is Reason.SHARE_UNREACHABLE:
+        numbers["best_pct"] = 100 * int(numbers["at_best"]) / int(numbers["of"])
+    return _WORDS[gate.reason].format(**numbers)
 
 
 def progress(
@@ -94,7 +97,7 @@ def progress(
 ) -> Progress:
     """`by_policy` judges for the scheduler, `by_person` for a person who would click Promote now."""
     status = snapshot.rollout.status
-    bars = tuple(_bar(i, g, evidence.get(g.id), record) for i, g in enumerate(snapshot.groups, 1))
+    bars = tuple(_bar(i, g, evidence.get(g.id), record, policy) for i, g in enumerate(snapshot.groups, 1))
     ours = owned(snapshot, policy)
     decision = by_policy if ours and policy.enabled else by_person
     nexts = by_person.group_index
@@ -137,15 +140,19 @@ def _starts_at(decision: Decision) -> datetime | None:
 
 
 def verified_to_the_end(bars: tuple[Bar, ...]) -> bool:
-    """True where every device of every started group is verified or excluded."""
-    return all(bar.known and bar.verified >= bar.total for bar in bars if bar.total)
+    """True where every device of every started group is verified or excluded, and not by claims alone."""
+    return all(bar.known and not bar.by_claims and bar.verified >= bar.total for bar in bars if bar.total)
 
 
-def _bar(number: int, group: GroupFacts, evidence: GroupEvidence | None, record: RolloutRecord) -> Bar:
+def _bar(
+    number: int, group: GroupFacts, evidence: GroupEvidence | None, record: RolloutRecord, policy: PromotionPolicy
+) -> Bar:
     numbers = tally(evidence, record.excluded) if evidence is not None and group.status.started else None
     counts = group.counts
     devices = evidence.devices if evidence is not None and numbers is not None else {}
     left = {name: device for name, device in devices.items() if device.member and name not in record.excluded}
+    awaiting = {name: device for name, device in left.items() if device.state in AWAITING}
+    deadlines = (reboot_deadline(device, policy) for device in awaiting.values())
     return Bar(
         number=number,
         name=group.name,
@@ -163,6 +170,9 @@ def _bar(number: int, group: GroupFacts, evidence: GroupEvidence | None, record:
         refuted_names=_named(n for n, device in left.items() if device.state is DeviceState.REFUTED),
         unknown_names=_named(n for n, device in left.items() if device.state is DeviceState.UNKNOWN),
         excluded_names=_named(name for name in devices if name in record.excluded),
+        awaiting_names=_named(awaiting),
+        awaiting_until=max(filter(None, deadlines), default=None),
+        by_claims=numbers is not None and policy.verified_by(number) is Verification.CLAIMED,
     )
 
 

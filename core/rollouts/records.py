@@ -10,6 +10,7 @@ from enum import StrEnum
 from core.devices import Reading
 from core.ids import DeviceName, GroupId, RolloutId, Stack, Tenant
 from core.rollouts.actors import Actor
+from core.rollouts.policy import Verification
 from core.rollouts.views import Progress
 
 ATTEMPTS_KEPT = 50
@@ -39,14 +40,41 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotLook:
+    """What RAUC said on the device itself, over the relay. `read_at` is when it was asked, by our clock; nothing else
+    here has a time. `slot` is booted, `status` and `version` are its; `primary` boots next; `bad` are the versions in
+    other slots that are marked bad."""
+
+    read_at: datetime
+    boot_id: str
+    slot: str
+    primary: str | None
+    status: str | None
+    version: str | None
+    bad: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SlotLooks:
+    """The looks over the relay, named as those at the telemetry. `looked_at`: when it was last tried, also in vain."""
+
+    before: SlotLook | None = None
+    mark: SlotLook | None = None
+    latest: SlotLook | None = None
+    looked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceEvidence:
     """All the bot keeps about one device of a group.
 
     `first_claimed_at`  when WE first saw hawkBit's claim (our clock), None while there is none
-    `before`            our newest look that surely came before the claim
+    `before`            our newest look at its telemetry that surely came before the claim
     `mark`              our first look after we saw it
     `latest`            our newest look since the mark; while there is no claim, the newest look
+    `slots`             the same over the relay
     `member`            was in the group at the last count
+    `proof`             what `state` was judged by
     """
 
     device: DeviceName
@@ -59,6 +87,8 @@ class DeviceEvidence:
     latest: Look | None = None
     looked_at: datetime | None = None
     tenant: str | None = None
+    slots: SlotLooks = SlotLooks()
+    proof: Verification = Verification.TELEMETRY
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """Is the device really running the new version? hawkBit's "finished" is a claim: it comes before the reboot.
 
-`verified` needs, seen after WE first saw the claim: the wanted version, and a new boot. A device's clock may be wrong,
-so its times are compared only among its own readings and with the moments at which we ourselves looked; where two
-clocks must meet, the stricter answer holds. Being wrong here must always end in `unknown`, never in `verified`.
+`verified` needs, seen after WE first saw the claim: the wanted version, and a new boot. What proves it is a matter of
+policy: the telemetry (`core.rollouts.telemetry`), RAUC on the device (`core.rollouts.slots`), both, or the claim alone.
 """
 
 from __future__ import annotations
@@ -10,11 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import TypeVar
 
-from core.devices import Reading
-from core.ids import DeviceName
-from core.rollouts.policy import PromotionPolicy
-from core.rollouts.records import DeviceEvidence, DeviceState, GroupEvidence, Look
+from core.ids import DeviceName, Tenant
+from core.rollouts.policy import PromotionPolicy, Verification
+from core.rollouts.records import DeviceEvidence, DeviceState, GroupEvidence, Look, SlotLook, SlotLooks
+from core.rollouts.slots import judge_slots
+from core.rollouts.telemetry import judge_telemetry
+from core.windows import Schedule
+
+AWAITING = (DeviceState.CLAIMED, DeviceState.AWAITING_REBOOT)
+BY_TELEMETRY = (Verification.TELEMETRY, Verification.BOTH)
+BY_RELAY = (Verification.RAUC, Verification.BOTH)
+
+_AnyLook = TypeVar("_AnyLook", Look, SlotLook)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,39 +60,129 @@ def note_claims(evidence: GroupEvidence, claimed: Iterable[DeviceName], now: dat
     for name, device in devices.items():
         known = device.first_claimed_at is not None
         if name in claims and not known:
-            devices[name] = replace(device, state=DeviceState.CLAIMED, first_claimed_at=now, latest=None)
+            slots = replace(device.slots, latest=None)
+            devices[name] = replace(device, state=DeviceState.CLAIMED, first_claimed_at=now, latest=None, slots=slots)
         elif name not in claims and known:
             devices[name] = replace(
-                DeviceEvidence(name), member=device.member, looked_at=device.looked_at, tenant=device.tenant
+                DeviceEvidence(name),
+                member=device.member,
+                looked_at=device.looked_at,
+                tenant=device.tenant,
+                slots=SlotLooks(looked_at=device.slots.looked_at),
             )
-        elif not known and device.latest is not None:
-            devices[name] = replace(device, before=device.latest, latest=None)
+        elif not known and (device.latest is not None or device.slots.latest is not None):
+            slots = replace(device.slots, before=device.slots.latest or device.slots.before, latest=None)
+            devices[name] = replace(device, before=device.latest or device.before, latest=None, slots=slots)
     return replace(evidence, devices=devices, claims_read_at=now)
 
 
 def note_look(device: DeviceEvidence, look: Look) -> DeviceEvidence:
-    """One look kept where it belongs: the first after the claim, or the newest. Any order of looks gives the same."""
-    device = replace(device, looked_at=max(filter(None, (device.looked_at, look.read_at))))
-    mark, latest = device.mark, device.latest
-    if device.first_claimed_at is None:
-        return replace(device, latest=look) if latest is None or latest.read_at < look.read_at else device
-    if look.read_at <= device.first_claimed_at:
-        return device  # taken before or after the real claim: nobody can say, so it proves nothing
+    """One look at the telemetry kept where it belongs. Any order of looks gives the same."""
+    mark, latest = _placed(device.first_claimed_at, device.mark, device.latest, look)
+    looked_at = max(filter(None, (device.looked_at, look.read_at)))
+    return replace(device, mark=mark, latest=latest, looked_at=looked_at)
+
+
+def note_slots(device: DeviceEvidence, look: SlotLook | None, asked_at: datetime) -> DeviceEvidence:
+    """The same over the relay; None where the device was asked in vain."""
+    slots = replace(device.slots, looked_at=max(filter(None, (device.slots.looked_at, asked_at))))
+    if look is not None:
+        mark, latest = _placed(device.first_claimed_at, slots.mark, slots.latest, look)
+        slots = replace(slots, mark=mark, latest=latest)
+    return replace(device, slots=slots)
+
+
+def _placed(
+    claimed_at: datetime | None, mark: _AnyLook | None, latest: _AnyLook | None, look: _AnyLook
+) -> tuple[_AnyLook | None, _AnyLook | None]:
+    """Mark and latest with this look: the first after the claim, or the newest."""
+    if claimed_at is None:
+        return mark, look if latest is None or latest.read_at < look.read_at else latest
+    if look.read_at <= claimed_at:
+        return mark, latest  # taken before or after the real claim: nobody can say, so it proves nothing
     if mark is None:
-        return replace(device, mark=look)
+        return look, latest
     if look.read_at < mark.read_at:
-        return replace(device, mark=look, latest=latest or mark)
-    if look.read_at > (latest or mark).read_at:
-        return replace(device, latest=look)
-    return device
+        return look, latest or mark
+    return mark, look if look.read_at > (latest or mark).read_at else latest
 
 
-def judge(device: DeviceEvidence, wanted: str, policy: PromotionPolicy, now: datetime) -> DeviceEvidence:
-    """The device with its state, and why in words. `verified` stays as long as the claim stands."""
-    if device.state is DeviceState.VERIFIED:
+def judge(
+    device: DeviceEvidence,
+    wanted: str,
+    policy: PromotionPolicy,
+    now: datetime,
+    by: Verification = Verification.TELEMETRY,
+) -> DeviceEvidence:
+    """The device with its state, and why in words. `verified` stays as long as the claim stands, and policy asks for no
+    more than what it was verified by."""
+    if device.state is DeviceState.VERIFIED and by in (device.proof, *_LESS[device.proof]):
         return device
-    state, why = _state(device, wanted, policy, now)
-    return replace(device, state=state, why=why)
+    state, why = _state(device, wanted, policy, now, by)
+    return replace(device, state=state, why=why, proof=by)
+
+
+_LESS: Mapping[Verification, tuple[Verification, ...]] = {
+    Verification.BOTH: (Verification.TELEMETRY, Verification.RAUC, Verification.CLAIMED),
+    Verification.TELEMETRY: (Verification.CLAIMED,),
+    Verification.RAUC: (Verification.CLAIMED,),
+    Verification.CLAIMED: (),
+}
+
+
+def _state(
+    device: DeviceEvidence, wanted: str, policy: PromotionPolicy, now: datetime, by: Verification
+) -> tuple[DeviceState, str]:
+    if device.first_claimed_at is None:
+        return DeviceState.PENDING, ""
+    if by is Verification.CLAIMED:
+        return DeviceState.VERIFIED, "hawkBit says so; nothing proves it"
+    overdue = _overdue(device, policy, now)
+    if by is Verification.TELEMETRY:
+        return judge_telemetry(device, wanted, policy, overdue=overdue)
+    if by is Verification.RAUC:
+        return judge_slots(device, wanted, policy, overdue=overdue)
+    told = judge_telemetry(device, wanted, policy, overdue=overdue)
+    seen = judge_slots(device, wanted, policy, overdue=overdue)
+    return _together(told, seen, overdue=overdue)
+
+
+_PROOFS = (DeviceState.VERIFIED, DeviceState.REFUTED)
+
+
+def _together(
+    told: tuple[DeviceState, str], seen: tuple[DeviceState, str], *, overdue: bool
+) -> tuple[DeviceState, str]:
+    """Both must say the same; what only one of them proves waits for the other."""
+    why = f"telemetry: {told[1] or told[0].value}; RAUC: {seen[1] or seen[0].value}"
+    states = (told[0], seen[0])
+    if told[0] is seen[0]:
+        return told[0], why
+    if DeviceState.UNKNOWN in states or overdue or all(state in _PROOFS for state in states):
+        return DeviceState.UNKNOWN, why
+    return DeviceState.AWAITING_REBOOT, why
+
+
+def reboot_deadline(device: DeviceEvidence, policy: PromotionPolicy) -> datetime | None:
+    """Until when a device with a claim may take for its proof: counted from the claim, or from the end of the next
+    window in which it may be rebooted, where its tenant has such. None without a claim."""
+    claimed = device.first_claimed_at
+    if claimed is None:
+        return None
+    windows = policy.reboot_windows.get(Tenant(device.tenant)) if device.tenant else None
+    end = _end_of_next(windows, claimed) if windows else None
+    return (end or claimed) + timedelta(seconds=policy.reboot_deadline_s)
+
+
+@lru_cache(maxsize=1000)
+def _end_of_next(windows: Schedule, moment: datetime) -> datetime | None:
+    window = windows.covers(moment) or windows.next_opening(moment)
+    return window.until if window is not None else None
+
+
+def _overdue(device: DeviceEvidence, policy: PromotionPolicy, now: datetime) -> bool:
+    deadline = reboot_deadline(device, policy)
+    return deadline is not None and now > deadline
 
 
 def tally(evidence: GroupEvidence, excluded: Iterable[DeviceName] = ()) -> Tally:
@@ -100,136 +199,56 @@ def tally(evidence: GroupEvidence, excluded: Iterable[DeviceName] = ()) -> Tally
         gone=len(counted) - len(present),
         claimed=sum(d.first_claimed_at is not None for d in present),
         verified=having(DeviceState.VERIFIED),
-        awaiting=having(DeviceState.CLAIMED, DeviceState.AWAITING_REBOOT),
+        awaiting=having(*AWAITING),
         refuted=having(DeviceState.REFUTED),
         unknown=having(DeviceState.UNKNOWN),
     )
 
 
-def seen_before(evidence: GroupEvidence) -> int:
-    """How many devices of a group that has not started were surely seen before their claim."""
-    return sum(d.member and d.before is not None for d in evidence.devices.values())
+def seen_before(evidence: GroupEvidence, by: Verification = Verification.TELEMETRY) -> int:
+    """How many devices of a group that has not started were surely seen before their claim, by what is to prove it."""
+    return sum(d.member and _seen(d, by) for d in evidence.devices.values())
 
 
-def next_looks(evidence: GroupEvidence, budget: int) -> tuple[DeviceName, ...]:
-    """Which devices to look at now, at most `budget`: first those just claimed (their mark dates all later proof), then
-    those never seen before their claim (so that a new boot can be told), then the longest unseen. A verified device is
-    not looked at again.
+def _seen(device: DeviceEvidence, by: Verification) -> bool:
+    told = device.before is not None or by not in BY_TELEMETRY
+    return told and (device.slots.before is not None or by not in BY_RELAY)
+
+
+def next_looks(
+    evidence: GroupEvidence,
+    budget: int,
+    *,
+    relay: bool = False,
+    not_since: datetime | None = None,
+    unseen_only: bool = False,
+) -> tuple[DeviceName, ...]:
+    """Which devices to look at now, at most `budget`, at their telemetry or over the `relay`: first those just claimed
+    (their mark dates all later proof), then those never tried (so that a new boot can be told), then those tried
+    longest ago: one that does not answer keeps nobody waiting. A verified device is not looked at again.
+
+    `not_since`: but none that was tried later than that, and since its claim. `unseen_only`: those never seen.
     """
-    open_ones = [d for d in evidence.devices.values() if d.member and d.state is not DeviceState.VERIFIED]
+
+    def looks(device: DeviceEvidence) -> DeviceEvidence | SlotLooks:
+        return device.slots if relay else device
+
+    def due(device: DeviceEvidence) -> bool:
+        seen = looks(device)
+        if not device.member or device.state is DeviceState.VERIFIED:
+            return False
+        if unseen_only and (seen.before or seen.latest):
+            return False
+        return seen.looked_at is None or not_since is None or seen.looked_at <= not_since or just_claimed(device)
+
+    def just_claimed(device: DeviceEvidence) -> bool:
+        tried, claimed = looks(device).looked_at, device.first_claimed_at
+        return claimed is not None and (tried is None or tried <= claimed)
 
     def urgency(device: DeviceEvidence) -> tuple[int, float, str]:
-        if device.first_claimed_at is not None and device.mark is None:
-            rank = 0
-        elif device.first_claimed_at is None and device.before is None and device.latest is None:
-            rank = 1
-        else:
-            rank = 2
-        seen = device.looked_at.timestamp() if device.looked_at else 0.0
-        return rank, seen, device.device
+        tried = looks(device).looked_at
+        rank = 0 if just_claimed(device) else 1 if tried is None else 2
+        return rank, tried.timestamp() if tried else 0.0, device.device
 
-    return tuple(d.device for d in sorted(open_ones, key=urgency)[: max(budget, 0)])
-
-
-def _state(device: DeviceEvidence, wanted: str, policy: PromotionPolicy, now: datetime) -> tuple[DeviceState, str]:
-    claimed = device.first_claimed_at
-    if claimed is None:
-        return DeviceState.PENDING, ""
-    overdue = now > claimed + timedelta(seconds=policy.reboot_deadline_s)
-    if device.mark is None:
-        return (DeviceState.UNKNOWN, "never seen since the claim") if overdue else (DeviceState.CLAIMED, "")
-    keys = policy.keys
-    version = _fresh(device, keys.version)
-    slot = _fresh(device, keys.slot)
-    boot = _new_boot(device, policy)
-    if version is not None and boot:
-        if policy.same_version(version.value, wanted):
-            if slot is not None and boot != "slot" and _same_as_before(device, keys.slot, slot):
-                return DeviceState.UNKNOWN, f"reports {version.value} in a new boot, but from the old slot {slot.value}"
-            return DeviceState.VERIFIED, f"{version.value} after a new boot ({boot})"
-        old = _earlier(device, keys.version)
-        if old is not None and policy.same_version(version.value, old.value):
-            return DeviceState.REFUTED, f"new boot ({boot}), still {version.value}"
-        return DeviceState.UNKNOWN, f"new boot, but reports {version.value}, neither the old version nor {wanted}"
-    if boot and slot is not None and boot != "slot" and _same_as_before(device, keys.slot, slot):
-        return DeviceState.REFUTED, f"new boot ({boot}), still in the old slot {slot.value}"
-    if overdue:
-        missing = "no version since the claim" if version is None else "nothing proves a new boot"
-        return DeviceState.UNKNOWN, missing
-    return DeviceState.AWAITING_REBOOT, "no new boot seen yet" if not boot else "no version since the new boot yet"
-
-
-def _new_boot(device: DeviceEvidence, policy: PromotionPolicy) -> str:
-    """What proves a boot after the claim, "" where nothing does."""
-    keys = policy.keys
-    now = _now(device)
-    boot, ref = now.get(keys.boot_id), _earlier(device, keys.boot_id)
-    if boot and ref and boot.value != ref.value and boot.at > ref.at:
-        return "boot id"
-    slot, ref = _fresh(device, keys.slot), _earlier(device, keys.slot)
-    if slot and ref and slot.value != ref.value:
-        return "slot"
-    if _booted_since(device, keys.uptime_s):
-        return "uptime"
-    return ""
-
-
-def _booted_since(device: DeviceEvidence, key: str) -> bool:
-    """(time of the reading - uptime) lies after the claim, also if the device's clock runs ahead of ours as far as any
-    of its readings shows, and after the boot seen before the claim."""
-    reading = _fresh(device, key)
-    uptime = _seconds(reading)
-    if reading is None or uptime is None or device.first_claimed_at is None:
-        return False
-    booted = reading.at - uptime
-    if booted - _ahead(device) <= device.first_claimed_at:
-        return False
-    old = device.before.readings.get(key) if device.before else None
-    old_uptime = _seconds(old)
-    return old is None or old_uptime is None or booted > old.at - old_uptime + timedelta(seconds=5)
-
-
-def _ahead(device: DeviceEvidence) -> timedelta:
-    """By how much the device's clock is provably ahead: a reading from our future cannot be."""
-    looks = [look for look in (device.before, device.mark, device.latest) if look is not None]
-    leads = [r.at - look.read_at for look in looks for r in look.readings.values()]
-    return max([timedelta(0), *leads])
-
-
-def _now(device: DeviceEvidence) -> Mapping[str, Reading]:
-    look = device.latest or device.mark
-    return look.readings if look else {}
-
-
-def _earlier(device: DeviceEvidence, key: str) -> Reading | None:
-    """The value last seen before the claim; if we never looked then, the first seen after it."""
-    for look in (device.before, device.mark):
-        if look is not None and key in look.readings:
-            return look.readings[key]
-    return None
-
-
-def _fresh(device: DeviceEvidence, key: str) -> Reading | None:
-    """The reading, if it is newer than our first sight of the claim: by our clock, and newer than the device's own
-    reading that we saw at the mark (its clock may run ahead)."""
-    reading = _now(device).get(key)
-    if reading is None or device.first_claimed_at is None or reading.at <= device.first_claimed_at:
-        return None
-    marked = device.mark.readings.get(key) if device.mark else None
-    if device.latest is None or (marked is not None and reading.at <= marked.at):
-        return None
-    return reading
-
-
-def _same_as_before(device: DeviceEvidence, key: str, reading: Reading) -> bool:
-    old = device.before.readings.get(key) if device.before else None
-    return old is not None and old.value == reading.value
-
-
-def _seconds(reading: Reading | None) -> timedelta | None:
-    if reading is None:
-        return None
-    try:
-        return timedelta(seconds=float(reading.value))
-    except (ValueError, OverflowError):
-        return None
+    open_ones = sorted((d for d in evidence.devices.values() if due(d)), key=urgency)
+    return tuple(d.device for d in open_ones[: max(budget, 0)])

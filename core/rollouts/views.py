@@ -31,7 +31,9 @@ class Mood(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One group. `known` is False where the bot keeps no evidence (not started, or never read).
+    """One group. `known` is False where the bot keeps no evidence (not started, or never read). `awaiting_until`: by
+    then those that await a reboot have proven themselves, or are unknown. `by_claims`: policy takes hawkBit's claims
+    for proof here, so nothing proves the verified ones.
 
     `*_names` are the first of those devices by name, at most `NAMED`; the counts say how many there are.
     """
@@ -52,6 +54,9 @@ class Bar:
     refuted_names: tuple[str, ...] = ()
     unknown_names: tuple[str, ...] = ()
     excluded_names: tuple[str, ...] = ()
+    awaiting_names: tuple[str, ...] = ()
+    awaiting_until: datetime | None = None
+    by_claims: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,5 +97,9 @@ class Progress:
 
 def nameless(view: Progress) -> Progress:
     """The same without any device's name: for who may not see all the tenants whose devices are in it."""
-    bars = tuple(replace(one, refuted_names=(), unknown_names=(), excluded_names=()) for one in view.bars)
+    none: tuple[str, ...] = ()
+    bars = tuple(
+        replace(one, refuted_names=none, unknown_names=none, excluded_names=none, awaiting_names=none)
+        for one in view.bars
+    )
     return replace(view, bars=bars)

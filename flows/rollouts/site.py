@@ -14,12 +14,14 @@ from core.rollouts.policies import Policies, PolicyRule
 from core.rollouts.policy import PromotionPolicy
 from core.rollouts.records import GroupEvidence, RolloutRecord
 from core.rollouts.verify import judge, note_claims, note_members
+from flows.rollouts.slot_reader import SlotReader
 
 
 @dataclass(slots=True)
 class Site:
     """One stack: its hawkBit, its tenants' devices, its policies. `policy` is the default one, whose fence timings all
-    share; what decides about one rollout is `policy_of`. `account` is the bot's own everyday hawkBit user."""
+    share; what decides about one rollout is `policy_of`. `account` is the bot's own everyday hawkBit user, `slots` asks
+    RAUC on the devices where there is a relay."""
 
     stack: Stack
     rollouts: Rollouts
@@ -30,6 +32,7 @@ class Site:
     channel: Channel
     account: str
     rules: Sequence[PolicyRule] = ()
+    slots: SlotReader | None = None
     policies: Policies = field(init=False)
     _sets: dict[int, DistributionSet] = field(default_factory=dict)
 
@@ -76,10 +79,19 @@ class Site:
             counted = await self.rollouts.members(snapshot.rollout.id, group.id)
             evidence = note_members(evidence, counted, clock.now())
         claims = await self.rollouts.claims(snapshot.rollout.id, group.id, wanted)
-        return judged(note_claims(evidence, claims, clock.now()), wanted, policy, clock)
+        evidence = note_claims(evidence, claims, clock.now())
+        return judged(evidence, number_of(snapshot, group), wanted, policy, clock)
 
 
-def judged(evidence: GroupEvidence, wanted: DistributionSet, policy: PromotionPolicy, clock: Clock) -> GroupEvidence:
-    now = clock.now()
-    devices = {n: judge(d, wanted.version, policy, now) for n, d in evidence.devices.items()}
+def number_of(snapshot: Snapshot, group: GroupFacts) -> int:
+    """From 1, in starting order."""
+    return next(number for number, one in enumerate(snapshot.groups, 1) if one.id == group.id)
+
+
+def judged(
+    evidence: GroupEvidence, number: int, wanted: DistributionSet, policy: PromotionPolicy, clock: Clock
+) -> GroupEvidence:
+    """The devices of the group of that number, each with its state as policy verifies that group."""
+    now, by = clock.now(), policy.verified_by(number)
+    devices = {n: judge(d, wanted.version, policy, now, by) for n, d in evidence.devices.items()}
     return GroupEvidence(evidence.group, devices, evidence.claims_read_at, evidence.members_read_at)

@@ -1,8 +1,9 @@
 """Watching the rollouts of one stack. hawkBit has no push, and `lastModifiedAt` does not move on device feedback: poll.
 
-A tick costs one list call, one `deploygroups` call per rollout that goes on, the claims of the group that matters, and
-at most `looks_per_tick` looks at devices. Everything is read first, without a lease; then, under the rollout's lease
-and only if nobody changed the record meanwhile, the reading is folded in, decided on and told in one commit.
+A tick costs one list call, one `deploygroups` call per rollout that goes on, the claims of the group that matters, at
+most `looks_per_tick` looks at telemetry, and what the relay's budget allows where policy asks for RAUC's word.
+Everything is read first, without a lease; then, under the rollout's lease and only if nobody changed the record
+meanwhile, the reading is folded in, decided on and told in one commit.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ from core.rollouts.verify import note_claims, note_members, seen_before
 from core.rollouts.views import Mood
 from flows.rollouts.brakes import Brakes
 from flows.rollouts.ledger import Held, Ledger, object_of, with_view
-from flows.rollouts.looking import Budget, Looker
+from flows.rollouts.looking import NO_RELAY, Budget, Looker, RelayBudget
 from flows.rollouts.promote import Promoter
 from flows.rollouts.settle import Settler
-from flows.rollouts.site import Site, judged
+from flows.rollouts.site import Site, judged, number_of
 from integrations.store.connection import STORE_DOWN
 from integrations.store.leases import Command, LeaseLost
 from integrations.store.rollout_past import add_moment, add_sample
@@ -84,6 +85,7 @@ class RolloutWatch:
         tenants_of: Callable[[RolloutFacts], Awaitable[frozenset[Tenant]]],
         *,
         looks_per_tick: int = 40,
+        relay: RelayBudget = NO_RELAY,
         concurrency: int = 4,
     ) -> None:
         self._site = site
@@ -94,6 +96,7 @@ class RolloutWatch:
         self._tenants_of = tenants_of
         self._looker = Looker(site, ledger.clock)
         self._looks_per_tick = looks_per_tick
+        self._relay = relay
         self._slots = asyncio.Semaphore(concurrency)
         self._turn = 0
         self._away = False
@@ -112,7 +115,7 @@ class RolloutWatch:
                 await self._went_away(error)
                 return
             self._came_back()
-            budget = Budget(self._looks_per_tick)
+            budget = Budget(self._looks_per_tick, self._relay, self._ledger.clock)
             # Another rollout is first each time, so that none starves where the budget is short.
             self._turn = (self._turn + 1) % max(len(known), 1)
             async with asyncio.TaskGroup() as group:
@@ -200,12 +203,14 @@ class RolloutWatch:
         for group in _worth_reading(snapshot):
             kept = await records.evidence(site.stack, facts.id, group.id)
             old[group.id] = kept
-            if group.status.started:
+            number, started = number_of(snapshot, group), group.status.started
+            if started:
                 evidence = await self._recount(snapshot, group, kept, policy)
-                evidence = await self._looker.look(evidence, budget.take(evidence))
             else:
-                evidence = await self._prepare(snapshot, group, kept, budget)
-            new[group.id] = judged(evidence, wanted, policy, clock)
+                evidence = await self._prepare(snapshot, group, kept)
+            chosen = budget.take(evidence, number, policy.verified_by(number), unseen_only=not started)
+            evidence = await self._looker.look(evidence, chosen)
+            new[group.id] = judged(evidence, number, wanted, policy, clock)
         tenants = record.tenants or await self._tenants(facts)
         return _Reading(snapshot, record.revision, str(wanted), tenants, old, new)
 
@@ -235,17 +240,15 @@ class RolloutWatch:
             return await self._site.recount(snapshot, group, kept, policy, clock, members=counted_at is None)
         return kept
 
-    async def _prepare(
-        self, snapshot: Snapshot, group: GroupFacts, kept: GroupEvidence, budget: Budget
-    ) -> GroupEvidence:
-        """The next group, before it starts: one look at each device, so that its new boot can be told later."""
+    async def _prepare(self, snapshot: Snapshot, group: GroupFacts, kept: GroupEvidence) -> GroupEvidence:
+        """The next group, before it starts."""
         now = snapshot.read_at
         evidence = kept
-        if any(d.latest is not None for d in kept.devices.values()):
+        if any(d.latest or d.slots.latest for d in kept.devices.values()):
             evidence = note_claims(kept, (), now)  # not started as of now: earlier looks came before any claim
         if sum(d.member for d in kept.devices.values()) != group.total:
             evidence = note_members(evidence, await self._site.rollouts.members(snapshot.rollout.id, group.id), now)
-        return await self._looker.look(evidence, budget.take(evidence, first_only=True))
+        return evidence
 
     async def _fold(self, reading: _Reading) -> Decision | None:
         """Fold the reading in, decide, tell. None where somebody acts on the rollout, or acted since it was read."""
@@ -268,7 +271,9 @@ class RolloutWatch:
         policy = site.policy_of(snapshot.rollout, record)
         evidence = reading.new.get(group.id) if group is not None else None
         new_here = record.revision == 0
-        record = replace(record, name=snapshot.rollout.name, stale=False, seen_before=_seen_before(reading))
+        record = replace(
+            record, name=snapshot.rollout.name, stale=False, seen_before=_seen_before(reading, policy)
+        )
         record = replace(record, tenants=reading.tenants)
         record = observe(snapshot, policy, evidence, record, now, account=site.account)
         numbers = numbers_of(evidence, record.excluded)
@@ -339,10 +344,11 @@ class RolloutWatch:
             log.info("hawkbit_came_back", stack=self._site.stack)
 
 
-def _seen_before(reading: _Reading) -> tuple[GroupId, int] | None:
+def _seen_before(reading: _Reading, policy: PromotionPolicy) -> tuple[GroupId, int] | None:
     nexts = following(reading.snapshot)
     evidence = reading.new.get(nexts.id) if nexts is not None else None
-    return None if evidence is None else (evidence.group, seen_before(evidence))
+    by = policy.verified_by(started_index(reading.snapshot) + 1)
+    return None if evidence is None else (evidence.group, seen_before(evidence, by))
 
 
 def _worth_reading(snapshot: Snapshot) -> Sequence[GroupFacts]:

@@ -13,15 +13,17 @@ from typing import Any
 from core.devices import DeviceFacts, Reading
 from core.errors import Unavailable
 from core.ids import Channel, DeviceName, RolloutId, Stack, Tenant
-from core.ports import Clock
+from core.ports import Clock, Devices
 from core.rollouts.facts import RolloutFacts
 from core.rollouts.policies import PolicyRule
 from core.rollouts.policy import PromotionPolicy
 from flows.rollouts.brakes import Brakes
 from flows.rollouts.ledger import Ledger
+from flows.rollouts.looking import NO_RELAY, RelayBudget
 from flows.rollouts.promote import Promoter
 from flows.rollouts.settle import Settler
 from flows.rollouts.site import Site
+from flows.rollouts.slot_reader import SlotReader
 from flows.rollouts.watch import RolloutWatch
 from integrations.hawkbit import HawkbitAccount, HawkbitActions, HawkbitReleases, HawkbitRollouts
 from integrations.store.audit import AuditLog
@@ -160,6 +162,8 @@ class Bot:
 
 @dataclass(slots=True)
 class Lab:
+    """`devices` and `slots` stand in for the fleet's own telemetry, where a test has others."""
+
     hawkbit: HawkbitSandbox
     server: WireServer
     fleet: Fleet
@@ -169,6 +173,9 @@ class Lab:
     bots: list[Bot] = field(default_factory=list)
     set_id: int = 0
     rules: Sequence[PolicyRule] = ()
+    devices: Devices | None = None
+    slots: SlotReader | None = None
+    relay: RelayBudget = NO_RELAY
 
     def add_bot(self) -> Bot:
         freezer = Freezer()
@@ -183,7 +190,8 @@ class Lab:
         rollouts: Any = Freezable(client, freezer, sent_at_once=("resume", "next_group"))
         actions: Any = Freezable(HawkbitActions(client.access), freezer)
         releases: Any = Freezable(HawkbitReleases(client.access, upload_timeout_s=5.0), freezer)
-        site = Site(EU1, rollouts, actions, releases, {TENANT: self.fleet}, self.policy, CHANNEL, "bot", self.rules)
+        devices = {TENANT: self.devices or self.fleet}
+        site = Site(EU1, rollouts, actions, releases, devices, self.policy, CHANNEL, "bot", self.rules, self.slots)
         sites: Mapping[Stack, Site] = {EU1: site}
         ledger = Ledger(
             RolloutStore(store),
@@ -198,7 +206,9 @@ class Lab:
         async def tenants_of(_: RolloutFacts) -> frozenset[Tenant]:
             return frozenset({TENANT})
 
-        watch = RolloutWatch(site, ledger, promoter, brakes, settler, tenants_of, looks_per_tick=100_000)
+        watch = RolloutWatch(
+            site, ledger, promoter, brakes, settler, tenants_of, looks_per_tick=100_000, relay=self.relay
+        )
         bot = Bot(ledger, promoter, brakes, watch, freezer, client)
         self.bots.append(bot)
         return bot

@@ -131,12 +131,23 @@ FAILED = replace(
     auto=True,
     bars=(
         bar(
-            1, "canary", "running", 25, 18, 22, refuted=2, errors=3, awaiting=2, refuted_names=("a-gw-003", "a-gw-007")
+            1,
+            "canary",
+            "running",
+            25,
+            18,
+            22,
+            refuted=2,
+            errors=3,
+            awaiting=2,
+            refuted_names=("a-gw-003", "a-gw-007"),
+            awaiting_names=("a-gw-011", "a-gw-012"),
+            awaiting_until=NOW + timedelta(hours=1),
         ),
         EARLY,
         REST,
     ),
-    reasons=("3 errors, 1 allowed", "95 % can no longer be reached: at best 20 of 25"),
+    reasons=("3 errors, 1 allowed", "95 % can no longer be reached: at best 20 of 25 (80 %)"),
     can_promote=False,
 )
 HELD = replace(

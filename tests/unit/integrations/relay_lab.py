@@ -75,8 +75,10 @@ class Lab:
 
 
 @asynccontextmanager
-async def lab_of(tmp_path: Path, count: int = 3, host_ca: asyncssh.SSHKey | None = None) -> AsyncIterator[Lab]:
-    controllers = {name: Controller(name) for name in (f"ctl-{n:04}" for n in range(count))}
+async def lab_of(
+    tmp_path: Path, count: int = 3, host_ca: asyncssh.SSHKey | None = None, *, called: str = "ctl-{:04}"
+) -> AsyncIterator[Lab]:
+    controllers = {name: Controller(name) for name in (called.format(n) for n in range(count))}
     addresses = {f"10.66.{n // 250}.{n % 250 + 1}": name for n, name in enumerate(controllers)}
     devices = DeviceHost(controllers.get, BOT_KEY, host_ca=host_ca, now=lambda: NOW)
     key_file = write_key(tmp_path / "bot_key", BOT_KEY)
