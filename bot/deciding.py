@@ -26,6 +26,8 @@ from flows.rollouts.acts import RolloutActs
 from flows.rollouts.brakes import Brakes
 from flows.rollouts.ledger import Ledger
 from flows.rollouts.promote import Promoter
+from flows.rollouts.reboot_runs import RebootRuns
+from flows.rollouts.reboots import RebootActs
 from flows.rollouts.settle import Settler
 from flows.trips import Trips
 from flows.world import World
@@ -35,6 +37,7 @@ from integrations.store.connection import Store
 from integrations.store.leases import Leases
 from integrations.store.outbox import Outbox
 from integrations.store.people import Links, LinkStates, RememberedYes
+from integrations.store.reboots import Reboots
 from integrations.store.rollouts import RolloutStore
 
 
@@ -52,6 +55,7 @@ class Deciding:
     settler: Settler
     promoter: Promoter
     brakes: Brakes
+    reboots: RebootRuns
     acts: AllActs
     orders: RolloutOrders
     approvals: Approvals
@@ -77,7 +81,13 @@ def build_deciding(settings: Settings, adapters: Adapters, store: Store, clock: 
     ledger = Ledger(records, leases, audit, outbox, clock)
     settler = Settler(ledger)
     promoter, brakes = Promoter(adapters.sites, ledger, settler), Brakes(adapters.sites, ledger)
-    acts = AllActs([RolloutActs(world=world, sites=adapters.sites, ledger=ledger, promoter=promoter, brakes=brakes)])
+    reboots = Reboots(store)
+    acts = AllActs(
+        [
+            RolloutActs(world=world, sites=adapters.sites, ledger=ledger, promoter=promoter, brakes=brakes),
+            RebootActs(world=world, sites=adapters.sites, ledger=ledger, under_way=reboots),
+        ]
+    )
     rules, public_url = approval_rules(settings), settings.server.public_url
     fresh = FreshLogin(
         trips=Trips(
@@ -111,6 +121,7 @@ def build_deciding(settings: Settings, adapters: Adapters, store: Store, clock: 
         settler=settler,
         promoter=promoter,
         brakes=brakes,
+        reboots=RebootRuns(sites=adapters.sites, ledger=ledger, under_way=reboots),
         acts=acts,
         orders=RolloutOrders(world=world, gate=gate, acts=acts, records=records, rules=rules),
         approvals=Approvals(gate=gate, acts=acts, book=book, carrying=carrying, fresh=fresh, rules=rules, clock=clock),

@@ -162,6 +162,7 @@ def _ticker(settings: Settings, parts: Parts, clock: Clock) -> Ticker:
         ticker.every(keycloak.poll_s, f"keycloak {realm}".strip(), parts.keycloak[realm].tick)
     ticker.every(10, "replica", parts.replicas.beat)
     ticker.every(2, "approvals", parts.carrying.tick)
+    ticker.every(2, "reboots", parts.reboots.tick)
     ticker.every(3, "homes", parts.homes.tick)
     ticker.every(60, "calendars", parts.calendars.tick)
     ticker.every(60, "policies", parts.policy_changes.tick)

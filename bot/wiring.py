@@ -35,6 +35,7 @@ from flows.policy_changes import PolicyChanges
 from flows.policy_desk import PolicyDesk
 from flows.reconcile import Reconciler
 from flows.rollouts.looking import NO_RELAY, RelayBudget
+from flows.rollouts.reboot_runs import RebootRuns
 from flows.rollouts.watch import RolloutWatch
 from flows.run_form import RunOffers
 from flows.runs import Runs
@@ -89,6 +90,7 @@ class Parts:
     linking: LinkWays
     confirming: Confirming
     carrying: Carrying
+    reboots: RebootRuns
     homes: HomeWatch
     replicas: Replicas
     slack: AsyncApp
@@ -251,6 +253,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         linking=linking,
         confirming=Confirming(approvals.fresh, approvals),
         carrying=approvals.carrying,
+        reboots=deciding.reboots,
         homes=HomeWatch(
             desk=homes, book=approvals.book, homes=lookers, leases=leases, buckets=Buckets(store), clock=clock
         ),

@@ -62,6 +62,7 @@ class SimulatedDevice:
     fate: Fate = "good"
     cut_off: bool = False
     rebooting: bool = False
+    reboot_asked: bool = False
     ota_status: str = "idle"
     ota_error: str | None = None
 
@@ -72,6 +73,9 @@ class SimulatedDevice:
     @property
     def other_slot(self) -> Slot:
         return "B" if self.slot == "A" else "A"
+
+    def reboot(self) -> None:
+        self.reboot_asked = True
 
     def log(self, message: str, unit: str = UPDATER) -> None:
         self.journal.append(JournalLine(datetime.now(UTC), unit, message))
@@ -163,7 +167,8 @@ class Fleet:
         while True:
             if device.online and device.fate != "silent":
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError, CutOff):
-                    if device.boot_primary != device.slot and self._pending_fate(device) != "never_reboots":
+                    waits = device.boot_primary != device.slot and self._pending_fate(device) != "never_reboots"
+                    if waits or device.reboot_asked:
                         await self._reboot(device)
                     await self._poll(device)
             every_s = max(self.pace.poll_s, len(self.devices) * self.tempo.speed / POLLS_PER_S)
@@ -241,8 +246,10 @@ class Fleet:
         await self.tempo.sleep(self._rng.uniform(*self.pace.reboot_s))
         device.boot_id = str(uuid.uuid4())
         device.booted_at = datetime.now(UTC)
-        device.rebooting = False
-        if self._pending_fate(device) == "falls_back":
+        device.rebooting = device.reboot_asked = False
+        if device.boot_primary == device.slot:
+            device.log(f"Booted slot {device.slot} again", "rauc")
+        elif self._pending_fate(device) == "falls_back":
             device.other_slot_status = "bad"
             device.boot_primary = device.slot
             device.ota_status = "failure"

@@ -25,7 +25,8 @@ KEPT = frozenset(
 LEFT_OUT: Mapping[str, str] = {
     "leases": "whoever held them is gone",
     "approvals, live": "what was agreed to then must not be carried out now; an open request can still be decided",
-    "replicas": "so are these",
+    "reboots under way": "nor may a device be rebooted by an order of then",
+    "replicas": "whoever they were is gone too",
     "work": "clicks and commands of then: carried out since, or no longer wanted",
     "seen requests": "they only fend off twins of those",
     "linking": "a login of then must not be completed now",

@@ -218,6 +218,7 @@ OF_FAMILIES: Mapping[str, PerTenant | Stays] = {
     "rollout decisions": PerTenant("where all devices are its own; else those that name it", _a_moment),
     "rollout curves": PerTenant("where all devices are its own", _a_rollout),
     "rollouts tracked": PerTenant("where all devices are its own", _a_rollout_id),
+    "reboots under way": PerTenant("where all devices are its own", _a_rollout_id),
     "rollout evidence": PerTenant("by each device's tenant", _evidence),
     "alarms": PerTenant("by its name in the key", _of_scope),
     "incidents": PerTenant("by the incident's tenant", _an_incident),

@@ -9,6 +9,7 @@ from core.messages.states import MOODS, NOTICES, Notice
 from core.messages.text import at, count, literal, mono, plain
 from core.rollouts.views import Bar, Mood, Progress
 
+REBOOT = "reboot"
 _CELLS = 10
 _LINES = 12
 _NAMES, _NAMED_LINES = 300, 8
@@ -160,7 +161,7 @@ def _notes(view: Progress) -> list[str]:
 
 
 def _buttons(view: Progress) -> list[Button]:
-    """At most four: what goes on (promote, resume or continue) or pause, hold or its lifting, stop."""
+    """At most four: what goes on (promote, resume or continue) or pause, hold or its lifting, reboot, stop."""
     this = f"{view.stack}/{view.rollout}"
     to_next = f"{this}/{view.next_number}"
     devices = count(view.next_total, "device")
@@ -179,6 +180,8 @@ def _buttons(view: Progress) -> list[Button]:
         found.append(Button("hold", "Hold", this))
     if view.can_unhold:
         found.append(Button("unhold", "Lift hold", this, None, _unhold(view, devices)))
+    if view.can_reboot and len(found) < 3:
+        found.append(Button(REBOOT, f"Reboot {count(view.can_reboot, 'device')}…", this))
     if view.can_stop:
         found.append(Button("stop", "Stop", this, "danger", _stop(view)))
     return found

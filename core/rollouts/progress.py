@@ -123,6 +123,7 @@ def progress(
         can_resume=passes and not success and not policy.triggers,
         can_continue=paused and passable(by_person, record),
         can_override=paused and frozen_only(by_person),
+        can_reboot=_to_reboot(bars),
         starts_at=_starts_at(by_policy) if ours and policy.enabled else None,
         can_hold=live and record.hold is None,
         can_unhold=record.hold is not None and live,
@@ -130,6 +131,11 @@ def progress(
         running=sum(g.counts.running for g in snapshot.groups if g.status.started),
         read_at=snapshot.read_at,
     )
+
+
+def _to_reboot(bars: Iterable[Bar]) -> int:
+    """How many devices keep a group waiting that installed and did not boot; 0 while it still installs."""
+    return sum(bar.awaiting + bar.unknown for bar in bars if bar.known and not bar.open and not bar.by_claims)
 
 
 def _starts_at(decision: Decision) -> datetime | None:

@@ -11,6 +11,7 @@ from core.devices import Reading
 from core.ids import DeviceName, GroupId, RolloutId, Stack, Tenant
 from core.rollouts.actors import Actor
 from core.rollouts.policy import Verification
+from core.rollouts.reboot import Reboot
 from core.rollouts.views import Progress
 
 ATTEMPTS_KEPT = 50
@@ -196,7 +197,8 @@ class RolloutRecord:
     """`reached`: since when the verified share of the group has been high enough, for the soak. `seen_before`: the next
     group, and how many of its devices were seen as they are before it starts. `ready`: since when everything passes for
     the scheduler's start of that group but its own wait. `policy`: the one chosen by name when the rollout was made, ""
-    for the one that fits. `sampled_at`: when its curve was last written down. `told`: the verdict and reasons last
+    for the one that fits. `sampled_at`: when its curve was last written down. `reboot`: the last order to reboot
+    devices of it. `told`: the verdict and reasons last
     told. `shown`: digest of the message last wanted. `revision` grows with each write."""
 
     stack: Stack
@@ -217,6 +219,7 @@ class RolloutRecord:
     ready: tuple[GroupId, datetime] | None = None
     policy: str = ""
     sampled_at: datetime | None = None
+    reboot: Reboot | None = None
     told: str = ""
     shown: str = ""
     stale: bool = False

@@ -163,6 +163,17 @@ def _together(
     return DeviceState.AWAITING_REBOOT, why
 
 
+def to_reboot(groups: Iterable[GroupEvidence], excluded: Iterable[DeviceName]) -> Mapping[DeviceName, Tenant]:
+    """The devices with a claim of which nothing shows that they booted into it, and whose they are."""
+    out = frozenset(excluded)
+    return {
+        name: Tenant(device.tenant)
+        for evidence in groups
+        for name, device in evidence.devices.items()
+        if device.member and name not in out and device.tenant and device.state in (*AWAITING, DeviceState.UNKNOWN)
+    }
+
+
 def reboot_deadline(device: DeviceEvidence, policy: PromotionPolicy) -> datetime | None:
     """Until when a device with a claim may take for its proof: counted from the claim, or from the end of the next
     window in which it may be rebooted, where its tenant has such. None without a claim."""

@@ -66,7 +66,7 @@ class Progress:
     `pauses`: every group carries success action PAUSE, so hawkBit starts none by itself.
     `starts_at`: when the scheduler starts the next group, unless somebody holds it.
     `next_number`, `next_total`: the group a promotion would start; None/0 where there is none. `can_*` say which
-    buttons the state permits.
+    buttons the state permits, `can_reboot` for how many devices.
     """
 
     stack: str
@@ -93,6 +93,7 @@ class Progress:
     can_continue: bool = False
     can_override: bool = False
     starts_at: datetime | None = None
+    can_reboot: int = 0
 
 
 def nameless(view: Progress) -> Progress:

@@ -124,6 +124,13 @@ class Ledger:
             Wanted(key, site.channel, message, Priority.INCIDENT, parent=_key(record), critical=True, open=False)
         )
 
+    def in_thread(self, site: Site, record: RolloutRecord, what: str, message: Message, *, over: bool) -> list[Command]:
+        """The commands that bring a message in that thread to this; `over`: to its last word."""
+        key = f"{_key(record)}:{what}"
+        return self._outbox.want(
+            Wanted(key, site.channel, message, Priority.UPDATE, parent=_key(record), open=not over)
+        )
+
     async def intent(self, by: Actor, action: str, object: str, data: Mapping[str, object]) -> str:
         return await self.audit.intent(by.subject, action, object, {**by.audit(), **data})
 

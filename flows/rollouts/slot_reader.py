@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from core.errors import Refused, Unavailable
 from core.ids import DeviceName, Tenant
+from core.messages.text import plain
 from core.ports import Clock, Relay
 from core.rollouts.records import SlotLook
 from flows.world import Found, StackWorld, World
@@ -32,20 +33,34 @@ class SlotReader:
         """The tenant that has the device, and what RAUC says there. Raises OutsideError: then nothing was learned."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                found = await self._world.device(name, frozenset([known] if known else self._stack.tenants), ())
+                found = await self.found(name, known)
                 return found.tenant.id, await self._look(found)
         except TimeoutError:
             raise Unavailable(f"{name} did not answer in time.", system=f"relay of {self._stack.name}") from None
 
+    async def found(self, name: DeviceName, known: Tenant | None) -> Found:
+        """Raises OutsideError."""
+        return await self._world.device(name, frozenset([known] if known else self._stack.tenants), ())
+
     async def boot_id(self, found: Found) -> str:
         """Raises OutsideError."""
-        return (await self._says(found, BOOT_ID, _ID_BYTES)).decode("ascii", "replace").strip()
+        return (await self.says(found, BOOT_ID, _ID_BYTES)).decode("ascii", "replace").strip()
+
+    async def says(self, found: Found, argv: Sequence[str], max_bytes: int) -> bytes:
+        """What the command prints on the device. Raises OutsideError, also where it fails there."""
+        output = await self._relay.run(
+            found.address(), argv, inside=found.tenant.wireguard, timeout_s=self._timeout_s, max_bytes=max_bytes
+        )
+        if output.exit_status != 0 or output.truncated:
+            said = f": {plain(output.stderr.decode(errors='replace'), 120)}" if output.stderr else ""
+            raise Refused(f"{argv[0]} ended with status {output.exit_status}{said}.")
+        return output.stdout
 
     async def _look(self, found: Found) -> SlotLook:
         """The boot id twice: a boot between it and the slots would make old slots look like those of a new boot."""
         asked_at = self._clock.now()
         before = await self.boot_id(found)
-        raw = await self._says(found, STATUS, _MAX_BYTES)
+        raw = await self.says(found, STATUS, _MAX_BYTES)
         after = await self.boot_id(found)
         if not before or before != after:
             raise Refused(f"{found.facts.name} booted while it was asked.")
@@ -65,14 +80,6 @@ class SlotReader:
             version=booted.version,
             bad=tuple(_bad_versions(status, booted)),
         )
-
-    async def _says(self, found: Found, argv: Sequence[str], max_bytes: int) -> bytes:
-        output = await self._relay.run(
-            found.address(), argv, inside=found.tenant.wireguard, timeout_s=self._timeout_s, max_bytes=max_bytes
-        )
-        if output.exit_status != 0 or output.truncated:
-            raise Refused(f"{argv[0]} on {found.facts.name} ended with status {output.exit_status}.")
-        return output.stdout
 
 
 def _bad_versions(status: RaucStatus, booted: SlotState) -> Sequence[str]:

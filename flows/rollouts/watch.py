@@ -271,9 +271,7 @@ class RolloutWatch:
         policy = site.policy_of(snapshot.rollout, record)
         evidence = reading.new.get(group.id) if group is not None else None
         new_here = record.revision == 0
-        record = replace(
-            record, name=snapshot.rollout.name, stale=False, seen_before=_seen_before(reading, policy)
-        )
+        record = replace(record, name=snapshot.rollout.name, stale=False, seen_before=_seen_before(reading, policy))
         record = replace(record, tenants=reading.tenants)
         record = observe(snapshot, policy, evidence, record, now, account=site.account)
         numbers = numbers_of(evidence, record.excluded)
@@ -283,6 +281,8 @@ class RolloutWatch:
             record = replace(record, hold=Hold(now, SCHEDULER, f"a gate failed: {by_policy.intent.reason}"))
         by_person = decide_on(replace(inputs, record=record, kind=ActorKind.PERSON, approved=True))
         view = progress(snapshot, policy, record, reading.new, by_policy, by_person, reading.set_name)
+        if site.slots is None:
+            view = replace(view, can_reboot=0)
         over = record.open_attempt is None and _over(snapshot, view.mood, policy.follow_ended_s, now)
         commands: list[Command] = []
         if by_policy.told != record.told:

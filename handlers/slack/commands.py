@@ -81,6 +81,7 @@ class Commands:
             "rollout list": self._rollout_list,
             "rollout status": self._rollout_status,
             **{f"rollout {verb.value}": self._order for verb in Verb},
+            "rollout reboot": self._order,
             "policy": self._policy,
             "ask": self._ask,
             "approvals": self._list_approvals,

@@ -144,6 +144,13 @@ def _uptime(args: Sequence[str], machine: Machine) -> Answer:
     return Answer(f" {machine.now:%H:%M:%S} up {days}{clock},  0 users,  load average: {load}\n".encode())
 
 
+def _systemctl(args: Sequence[str], machine: Machine) -> Answer:
+    if list(args) != ["reboot"]:
+        return _failed(f"Unknown command verb '{args[0] if args else ''}'.")
+    machine.view.reboot()
+    return Answer()
+
+
 def _failed(text: str) -> Answer:
     return Answer(stderr=f"{text}\n".encode(), status=1)
 
@@ -153,4 +160,5 @@ PROGRAMS: dict[str, Callable[[Sequence[str], Machine], Answer]] = {
     "rauc": _rauc,
     "cat": _cat,
     "uptime": _uptime,
+    "systemctl": _systemctl,
 }

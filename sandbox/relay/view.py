@@ -56,6 +56,10 @@ class DeviceView(Protocol):
     @property
     def updater_state(self) -> UpdaterState: ...
 
+    def reboot(self) -> None:
+        """It begins to, and answers no more."""
+        ...
+
 
 Lookup = Callable[[str], DeviceView | None]
 """The device of that name, None where there is none."""

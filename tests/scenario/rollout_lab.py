@@ -147,6 +147,7 @@ class Freezable:
 class Bot:
     """One process's worth of the bot: its own client, its own leases, the shared store."""
 
+    site: Site
     ledger: Ledger
     promoter: Promoter
     brakes: Brakes
@@ -209,7 +210,7 @@ class Lab:
         watch = RolloutWatch(
             site, ledger, promoter, brakes, settler, tenants_of, looks_per_tick=100_000, relay=self.relay
         )
-        bot = Bot(ledger, promoter, brakes, watch, freezer, client)
+        bot = Bot(site, ledger, promoter, brakes, watch, freezer, client)
         self.bots.append(bot)
         return bot
 

@@ -37,6 +37,7 @@ SAID = {
     "rollout resume": (f"rollout resume {RELEASE}", "Group 3 was not started", "needs the role cdm-operator"),
     "rollout stop": (f"rollout stop {RELEASE}", "second person", "needs the role cdm-admin"),
     "rollout continue": (f"rollout continue {RELEASE}", "second person", "needs the role cdm-operator"),
+    "rollout reboot": (f"rollout reboot {RELEASE}", "No device of this rollout waits", "needs the role cdm-operator"),
     "policy": (f"policy {RELEASE}", "policy default, since no other", "policy default, since no other"),
     "ask": (f"ask stop {RELEASE} slot B is bricked", "waits for approval in", "needs the role cdm-admin"),
     "approvals": ("approvals", "Asked by you", "0 requests for you to decide"),

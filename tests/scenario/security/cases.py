@@ -82,11 +82,13 @@ def run_pressed(button: str, action: Action) -> Case:
     )
 
 
-def order(verb: str, action: Action, done: str, group: str = "") -> tuple[Case, Case]:
+def order(
+    verb: str, action: Action, done: str, group: str = "", second: str = "needs a second person"
+) -> tuple[Case, Case]:
     """The button for everybody; the same typed for those of good standing."""
     object, typed = "rollout:eu1/{rollout}", f"rollout {verb} {{name}}"
     button = (verb, f"eu1/{{rollout}}{group}")
-    pressed = Case(f"press {verb}", action, Way.ORDER, done, pressed=button, object=object)
+    pressed = Case(f"press {verb}", action, Way.ORDER, done, pressed=button, object=object, second=second)
     named = Case(
         f"type {verb}",
         action,
@@ -96,7 +98,7 @@ def order(verb: str, action: Action, done: str, group: str = "") -> tuple[Case, 
         object=object,
         command=f"rollout {verb}",
         standings=(Standing.LINKED,),
-        second=f"needs a second person|{NONE_LEFT}" if group else "needs a second person",
+        second=f"{second}|{NONE_LEFT}" if group else second,
     )
     return pressed, named
 
@@ -134,6 +136,7 @@ CASES: tuple[Case, ...] = (
     *order("unhold", Action.PROMOTE, "The hold is lifted|There is no hold"),
     *order("stop", Action.STOP, "Stopped for good"),
     *order("continue", Action.CONTINUE_FAILED, "nobody may alone", "/2"),
+    *order("reboot", Action.RUN_CHANGE_MANY, "nobody may alone", second="No device of this rollout waits for a reboot"),
     Case(
         "ask",
         Action.CONTINUE_FAILED,

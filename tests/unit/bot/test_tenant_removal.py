@@ -56,6 +56,7 @@ from integrations.store.incidents import AlarmKey, Held, Incidents, Source
 from integrations.store.leases import Command, Leases
 from integrations.store.outbox import Outbox, Priority, Wanted
 from integrations.store.people import RememberedYes, Yes
+from integrations.store.reboots import Reboots
 from integrations.store.replicas import Replicas
 from integrations.store.rollout_past import add_moment, add_sample
 from integrations.store.rollouts import RolloutStore
@@ -207,6 +208,7 @@ async def seed_shared(store: Store, clock: ManualClock) -> None:
         *rollouts.save_evidence(EU1, ALONE, evidence, GroupEvidence(GroupId(1))),
         *rollouts.save(RolloutRecord(EU1, ALONE))[1],
         *rollouts.save(spanning)[1],
+        Reboots(store).begin(EU1, ALONE),
         *add_sample(EU1, ALONE, Sample(clock.now(), "running", (bar,))),
         *add_moment(EU1, ALONE, moment(Case().inputs(), Case().decide())),
         ("HDEL", f"cdm:rollout:tracked:{EU1}", SPANNING),
@@ -256,6 +258,7 @@ async def test_all_of_one_tenant_goes_and_nothing_of_the_other(store: Store, clo
         "rollout curves",
         "rollout decisions",
         "rollouts tracked",
+        "reboots under way",
     }, "seed something of a new family, so that its rule is tried"
     await seed_shared(store, clock)
     assert families(await everything(store)) >= {"rollouts", "rollouts tracked"}

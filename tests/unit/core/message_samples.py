@@ -11,17 +11,20 @@ from typing import Any
 from core.alarms.facts import Severity
 from core.commands import NotUnderstood
 from core.devices import DeviceFacts, Reading
-from core.ids import AlarmId, DeviceName, IncidentId, Stack, Tenant
+from core.ids import AlarmId, DeviceName, IncidentId, Stack, Subject, Tenant
 from core.incidents import Incident, Member
 from core.messages.answers import DeviceView, device_message, not_understood
 from core.messages.blocks import Message
 from core.messages.incident import away_message, incident_message
 from core.messages.incident_list import incident_list_message
 from core.messages.keycloak import keycloak_away_message
+from core.messages.reboot import reboot_message
 from core.messages.rollout import rollout_alarm, rollout_message
 from core.messages.rollout_list import RolloutLine, rollout_list_message
 from core.messages.run import RunState, RunView, run_message
+from core.rollouts.actors import person
 from core.rollouts.facts import DistributionSet, TargetFacts
+from core.rollouts.reboot import Reboot, Step, StepState
 from core.rollouts.views import Bar, Mood, Progress
 from tests.unit.core.approval_samples import APPROVAL_SAMPLES
 
@@ -167,6 +170,37 @@ DONE = replace(
     can_stop=False,
 )
 
+WAITING_FOR_BOOT = replace(
+    PROGRESS,
+    mood=Mood.HOLDING,
+    auto=True,
+    bars=(
+        bar(
+            1, "canary", "running", 25, 21, 25, awaiting=4, awaiting_until=NOW + timedelta(hours=1),
+            awaiting_names=("a-gw-003", "a-gw-007", "a-gw-011", "a-gw-012"),
+        ),
+        EARLY,
+        REST,
+    ),
+    reasons=("21 of 25 verified, 95 % needed (4 await a reboot, 0 unknown, 0 refuted)",),
+    can_promote=False,
+    can_reboot=4,
+)  # fmt: skip
+CLAIMED = replace(PROGRESS, bars=(bar(1, "canary", "finished", 25, 25, 25, by_claims=True), EARLY, REST), auto=True)
+_TO_BOOT = tuple(Step(DeviceName(f"a-gw-{n:03}"), A) for n in (3, 7, 11, 12))
+REBOOTING = Reboot(
+    id="5f8e2b7e0c1d4c43",
+    by=person(Subject("sub-bob"), "bob"),
+    reason="they wait (approved by alice, request 234567)",
+    at=NOW,
+    until=NOW + timedelta(minutes=30),
+    steps=_TO_BOOT,
+).with_steps(replace(_TO_BOOT[0], state=StepState.BACK), *(replace(one, state=StepState.SENT) for one in _TO_BOOT[1:3]))
+REBOOTED = REBOOTING.with_steps(
+    *(replace(one, state=StepState.BACK) for one in _TO_BOOT[1:3]),
+    replace(_TO_BOOT[3], state=StepState.NOT_DONE, why="nothing was sent: a-gw-012 takes no SSH connection."),
+)
+
 RUN = RunView(
     title="RAUC slots",
     device="a-gw-007",
@@ -224,6 +258,10 @@ SAMPLES: Mapping[str, Message] = {
     "rollout-held": rollout_message(HELD),
     "rollout-paused": rollout_message(PAUSED),
     "rollout-done": rollout_message(DONE),
+    "rollout-reboot": rollout_message(WAITING_FOR_BOOT),
+    "rollout-claims": rollout_message(CLAIMED),
+    "reboot-running": reboot_message("release-1.1.0", REBOOTING),
+    "reboot": reboot_message("release-1.1.0", REBOOTED),
     "run": run_message(RUN),
     "run-failed": run_message(RUN_FAILED),
     "device": device_message(DEVICE),

@@ -139,6 +139,8 @@ def test_what_cannot_be_taken_back_is_asked_about_and_said_to_be_final() -> None
         ("rollout", ("READY to promote", "release-1.1.0", "eu1", "24 of 25 verified")),
         ("rollout-failed", ("FAILED", "release-1.1.0", "eu1", "3 errors, 2 refuted")),
         ("rollout-done", ("DONE", "release-1.1.0", "eu1", "150 of 150 verified")),
+        ("rollout-reboot", ("WAITING", "release-1.1.0", "eu1", "21 of 25 verified")),
+        ("reboot", ("FAILED", "Reboot 4 devices", "release-1.1.0", "3 back")),
         ("run", ("DONE", "RAUC slots", "a-gw-007", "slot A")),
         ("device", ("OFFLINE", "a-gw-007", "1 active alarm")),
         ("unexpected", ("UNEXPECTED", "release-1.1.0", "eu1", "group 3")),

@@ -45,6 +45,10 @@ class Controller:
         default_factory=lambda: [JournalLine(NOW, UPDATER, f"message {n}") for n in range(60)]
     )
     updater_state: UpdaterState = "idle"
+    reboots: int = 0
+
+    def reboot(self) -> None:
+        self.reboots += 1
 
 
 @dataclass

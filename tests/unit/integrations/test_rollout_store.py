@@ -8,6 +8,7 @@ import pytest
 
 from core.ids import DeviceName, GroupId, RolloutId, Subject, Tenant
 from core.rollouts.actors import SCHEDULER, person
+from core.rollouts.reboot import Reboot, Step
 from core.rollouts.records import (
     ATTEMPTS_KEPT,
     Attempt,
@@ -64,6 +65,7 @@ async def test_a_record_comes_back_as_it_was_with_its_revision_raised(store: Sto
         ready=(GroupId(102), ago(3)),
         policy="gateways",
         sampled_at=ago(30),
+        reboot=Reboot("5f8e", ANNA, "they wait", ago(9), ago(1), (Step(DeviceName("d2"), Tenant("customer-a")),), "7"),
     )
     assert all(getattr(full, f.name) != f.default for f in fields(full) if f.name not in ("ended_at", "stale"))
     stored = await keep(store, clock, full)
