@@ -20,6 +20,18 @@ class FleetActions(Protocol):
         """Actions that are not over (scheduled, running, canceling), oldest first."""
         ...
 
+    async def cancelled(self, rollout: RolloutId, group: GroupId) -> frozenset[DeviceName]:
+        """The devices of the group whose install was cancelled, by whomever."""
+        ...
+
+    async def pending(self, rollout: RolloutId, group: GroupId) -> Sequence[TargetSeen]:
+        """The devices of the group that have something open, and when they were last heard of (one call per 500)."""
+        ...
+
+    async def targets(self, devices: Sequence[DeviceName]) -> Sequence[TargetSeen]:
+        """These devices, as far as hawkBit knows them (one call per 50)."""
+        ...
+
     async def words(self, device: DeviceName, action: int, *, limit: int = 50) -> Sequence[ActionWord]:
         """What was said about it, newest first: the device's own words among them."""
         ...

@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.ids import DeviceName, GroupId, RolloutId
-from core.rollouts.release import ActionWord, OpenAction
+from core.rollouts.release import ActionWord, OpenAction, TargetSeen
 from integrations.hawkbit import errors
 from integrations.hawkbit.access import HawkbitAccess
-from integrations.hawkbit.models import ActionRow, AssignmentRow, Page, StatusRow
-from integrations.hawkbit.query import segment
+from integrations.hawkbit.models import ActionRow, AssignmentRow, Page, StatusRow, TargetRow
+from integrations.hawkbit.query import quoted, segment
 
 AT_ONCE = 1000
 """Devices in one bulk assignment: hawkBit's quota is 5,000 a request, and 1,000 take it about a second."""
+
+NAMED_AT_ONCE = 50
+"""Names in one filter: it travels in the address of the request."""
 
 
 class HawkbitActions:
@@ -37,6 +40,42 @@ class HawkbitActions:
             sort="id:ASC",
         )
         return [row.open_action() for row in rows]
+
+    async def cancelled(self, rollout: RolloutId, group: GroupId) -> frozenset[DeviceName]:
+        rows = await self._access.rows(
+            ActionRow,
+            "/actions",
+            f"reading the cancelled installs of rollout {rollout}",
+            q=f"rollout.id=={rollout};rolloutGroup.id=={group};status==canceled",
+            representation="full",
+            sort="id:ASC",
+        )
+        return frozenset(row.device for row in rows)
+
+    async def pending(self, rollout: RolloutId, group: GroupId) -> Sequence[TargetSeen]:
+        rows = await self._access.rows(
+            TargetRow,
+            f"/rollouts/{rollout}/deploygroups/{group}/targets",
+            f"reading when the devices of group {group} of rollout {rollout} were last heard of",
+            q="updatestatus==pending",
+            sort="controllerId:ASC",
+        )
+        return [row.seen() for row in rows]
+
+    async def targets(self, devices: Sequence[DeviceName]) -> Sequence[TargetSeen]:
+        """hawkBit ignores case and takes `*` for anything: only the very names count."""
+        found: list[TargetSeen] = []
+        for start in range(0, len(devices), NAMED_AT_ONCE):
+            part = devices[start : start + NAMED_AT_ONCE]
+            rows = await self._access.rows(
+                TargetRow,
+                "/targets",
+                "reading when devices were last heard of",
+                q=f"controllerId=in=({','.join(map(quoted, part))})",
+                sort="controllerId:ASC",
+            )
+            found += [row.seen() for row in rows if row.controller_id in part]
+        return found
 
     async def words(self, device: DeviceName, action: int, *, limit: int = 50) -> Sequence[ActionWord]:
         doing = f"reading what device {device} said"
