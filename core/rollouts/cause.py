@@ -74,9 +74,12 @@ def pause_cause(snapshot: Snapshot, record: RolloutRecord, account: str) -> Paus
         return PauseCause.OURS if rollout.last_modified_by == account else PauseCause.PERSON_IN_HAWKBIT
     if group is None or group.total == 0:
         return PauseCause.UNKNOWN
-    met = reaches(group.counts.finished, group.total, group.success_threshold_pct)
     if group.status is GroupStatus.FINISHED:
+        # hawkBit counts the devices that the bot excluded as cancelled; without them the group may have done well.
+        counted = group.total - min(record.excluded_of(group.id), group.counts.cancelled)
+        met = reaches(group.counts.finished, counted, group.success_threshold_pct)
         return PauseCause.SUCCESS if met else PauseCause.COMPLETED_BELOW
     if group.status is GroupStatus.RUNNING:
+        met = reaches(group.counts.finished, group.total, group.success_threshold_pct)
         return PauseCause.SUCCESS if met else PauseCause.PERSON_IN_HAWKBIT
     return PauseCause.UNKNOWN

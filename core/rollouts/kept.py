@@ -74,4 +74,4 @@ def is_due_for_sample(record: RolloutRecord, began_at: datetime, now: datetime) 
 
 def _lean(record: RolloutRecord) -> RolloutRecord:
     """Only what a decision looks at."""
-    return replace(record, progress=None, told="", shown="", excluded=())
+    return replace(record, progress=None, told="", shown="", excluded=(), work=None, last_work=None, sweep=None)

@@ -13,6 +13,7 @@ from core.rollouts.actors import Actor
 from core.rollouts.policy import Verification
 from core.rollouts.reboot import Reboot
 from core.rollouts.views import Progress
+from core.rollouts.work import DeviceWork, FinishedWork, Sweep
 
 ATTEMPTS_KEPT = 50
 PAUSES_KEPT = 20
@@ -198,8 +199,9 @@ class RolloutRecord:
     group, and how many of its devices were seen as they are before it starts. `ready`: since when everything passes for
     the scheduler's start of that group but its own wait. `policy`: the one chosen by name when the rollout was made, ""
     for the one that fits. `sampled_at`: when its curve was last written down. `reboot`: the last order to reboot
-    devices of it. `told`: the verdict and reasons last
-    told. `shown`: digest of the message last wanted. `revision` grows with each write."""
+    devices of it. `told`: the verdict and reasons last told. `shown`: digest of the message last wanted. `revision`
+    grows with each write. `excluded_in`: how many devices of which group were excluded. `work`: what was begun on
+    single devices and is not over."""
 
     stack: Stack
     rollout: RolloutId
@@ -225,6 +227,10 @@ class RolloutRecord:
     stale: bool = False
     progress: Progress | None = None
     tenants: tuple[Tenant, ...] = ()
+    excluded_in: tuple[tuple[GroupId, int], ...] = ()
+    work: DeviceWork | None = None
+    last_work: FinishedWork | None = None
+    sweep: Sweep | None = None
 
     def concerned(self, by: Actor | None = None) -> Mapping[str, list[str]]:
         """For the audit: whose rollout it is, as far as is known."""
@@ -239,6 +245,9 @@ class RolloutRecord:
     def own_pause(self) -> PauseIntent | None:
         """The newest pause of ours that may stand."""
         return next((p for p in reversed(self.pauses) if p.state.stands), None)
+
+    def excluded_of(self, group: GroupId) -> int:
+        return dict(self.excluded_in).get(group, 0)
 
     def started(self, group: GroupId) -> bool:
         """True where an attempt of ours already started this group."""

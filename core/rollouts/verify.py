@@ -28,7 +28,8 @@ _AnyLook = TypeVar("_AnyLook", Look, SlotLook)
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Devices of a group by state. `total` is the denominator: every device ever seen in it, less excluded ones.
+    """Devices of a group by state. `total` is the denominator: every device ever seen in it, less excluded ones; an
+    excluded one that was verified later counts again.
     `claimed` counts every device with a standing claim, whatever its proof."""
 
     total: int
@@ -197,7 +198,8 @@ def _overdue(device: DeviceEvidence, policy: PromotionPolicy, now: datetime) -> 
 
 
 def tally(evidence: GroupEvidence, excluded: Iterable[DeviceName] = ()) -> Tally:
-    out = frozenset(excluded)
+    late = (n for n, d in evidence.devices.items() if d.member and d.state is DeviceState.VERIFIED)
+    out = frozenset(excluded).difference(late)
     counted = [d for n, d in evidence.devices.items() if n not in out]
     present = [d for d in counted if d.member]
 

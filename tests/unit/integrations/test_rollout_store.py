@@ -21,6 +21,7 @@ from core.rollouts.records import (
     RolloutRecord,
 )
 from core.rollouts.verify import note_claims, note_look, note_members
+from core.rollouts.work import DeviceWork, FinishedWork, Meant, Stuck, Sweep, Trouble, WorkKind
 from integrations.store.connection import Store
 from integrations.store.leases import LeaseLost, Leases
 from integrations.store.rollouts import FAMILIES, MAX_DEVICES, RETENTION_S, RolloutStore, lease_name
@@ -66,6 +67,18 @@ async def test_a_record_comes_back_as_it_was_with_its_revision_raised(store: Sto
         policy="gateways",
         sampled_at=ago(30),
         reboot=Reboot("5f8e", ANNA, "they wait", ago(9), ago(1), (Step(DeviceName("d2"), Tenant("customer-a")),), "7"),
+        excluded_in=((GroupId(101), 1),),
+        work=DeviceWork(WorkKind.EXCLUDE, ago(2), ANNA, "12", "lunch", 1, GroupId(101), (Meant(DeviceName("d1"), 7),)),
+        last_work=FinishedWork(WorkKind.CANCEL, "lunch", True, "1 open install cancelled."),
+        sweep=Sweep(
+            ago(9),
+            (Stuck(DeviceName("d1"), 1, Trouble.SILENT, ago(90_000), 7),),
+            ((Trouble.SILENT, 1),),
+            silent=1,
+            open=2,
+            canceling=1,
+            canceling_since=((8, ago(60)),),
+        ),
     )
     assert all(getattr(full, f.name) != f.default for f in fields(full) if f.name not in ("ended_at", "stale"))
     stored = await keep(store, clock, full)
