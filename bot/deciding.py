@@ -24,6 +24,8 @@ from flows.links import LinkDesk
 from flows.orders import RolloutOrders
 from flows.rollouts.acts import RolloutActs
 from flows.rollouts.brakes import Brakes
+from flows.rollouts.device_acts import DeviceActs
+from flows.rollouts.device_work import DeviceWorks
 from flows.rollouts.ledger import Ledger
 from flows.rollouts.promote import Promoter
 from flows.rollouts.reboot_runs import RebootRuns
@@ -56,6 +58,7 @@ class Deciding:
     promoter: Promoter
     brakes: Brakes
     reboots: RebootRuns
+    works: DeviceWorks
     acts: AllActs
     orders: RolloutOrders
     approvals: Approvals
@@ -81,11 +84,12 @@ def build_deciding(settings: Settings, adapters: Adapters, store: Store, clock: 
     ledger = Ledger(records, leases, audit, outbox, clock)
     settler = Settler(ledger)
     promoter, brakes = Promoter(adapters.sites, ledger, settler), Brakes(adapters.sites, ledger)
-    reboots = Reboots(store)
+    reboots, works = Reboots(store), DeviceWorks(adapters.sites, ledger)
     acts = AllActs(
         [
             RolloutActs(world=world, sites=adapters.sites, ledger=ledger, promoter=promoter, brakes=brakes),
             RebootActs(world=world, sites=adapters.sites, ledger=ledger, under_way=reboots),
+            DeviceActs(world=world, works=works),
         ]
     )
     rules, public_url = approval_rules(settings), settings.server.public_url
@@ -122,6 +126,7 @@ def build_deciding(settings: Settings, adapters: Adapters, store: Store, clock: 
         promoter=promoter,
         brakes=brakes,
         reboots=RebootRuns(sites=adapters.sites, ledger=ledger, under_way=reboots),
+        works=works,
         acts=acts,
         orders=RolloutOrders(world=world, gate=gate, acts=acts, records=records, rules=rules),
         approvals=Approvals(gate=gate, acts=acts, book=book, carrying=carrying, fresh=fresh, rules=rules, clock=clock),

@@ -39,6 +39,7 @@ from flows.rollouts.reboot_runs import RebootRuns
 from flows.rollouts.watch import RolloutWatch
 from flows.run_form import RunOffers
 from flows.runs import Runs
+from flows.stuck_desk import StuckDesk
 from handlers.link.confirm import Confirming
 from handlers.link.router import build_router as link_router
 from handlers.slack.answers import Answers
@@ -131,10 +132,12 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         answers=answers,
         clock=clock,
     )
+    stuck = StuckDesk(gate=gate, world=world, orders=orders)
     commands = Commands(
         gate=gate,
         world=world,
         orders=orders,
+        stuck=stuck,
         incidents=desk,
         runs=runs,
         forms=forms,
@@ -162,7 +165,9 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         desk=SlackDesk(
             gate=gate,
             commands=commands,
-            clicks=Clicks(approvals=approval_desk, incidents=desk, runs=runs, forms=forms, linking=linking.device),
+            clicks=Clicks(
+                approvals=approval_desk, incidents=desk, runs=runs, forms=forms, stuck=stuck, linking=linking.device
+            ),
             forms=forms,
             approvals=approval_desk,
             homes=homes,
@@ -240,6 +245,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
                 deciding.promoter,
                 deciding.brakes,
                 deciding.settler,
+                deciding.works,
                 partial(deciding.world.tenants_of, deciding.world.stacks[name]),
                 looks_per_tick=settings.promotion.readings_per_tick,
                 relay=_relay_budget(settings, name),

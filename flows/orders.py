@@ -74,10 +74,11 @@ class RolloutOrders:
         return found, missing
 
     async def begun_with(self, text: str, visible: frozenset[Tenant]) -> tuple[StackWorld, RolloutFacts, str]:
-        """The rollout under way whose name, which may hold spaces, the text begins with; and what follows it. Raises
-        NotFound."""
+        """The rollout under way, or ended and followed, whose name, which may hold spaces, the text begins with; and
+        what follows it. Raises NotFound or OutsideError."""
         found, missing = await self.under_way(visible)
         named = [(s, f) for s, f in found if f"{text} ".startswith(f"{f.name} ")]
+        named = named or await self._followed(text, visible)
         if not named:
             unread = f" Not read: {'; '.join(missing)}" if missing else ""
             raise NotFound(
@@ -86,6 +87,18 @@ class RolloutOrders:
             )
         stack, facts = max(named, key=lambda one: len(one[1].name))
         return stack, facts, text[len(facts.name) :].strip()
+
+    async def _followed(self, text: str, visible: frozenset[Tenant]) -> list[tuple[StackWorld, RolloutFacts]]:
+        """Those that have ended and are followed, whose name the text begins with. Raises OutsideError."""
+        named = []
+        for stack in self._world.stacks.values():
+            for rollout in await self._records.tracked(stack.name):
+                record = await self._records.record(stack.name, rollout)
+                if record.name and f"{text} ".startswith(f"{record.name} "):
+                    facts = await stack.rollouts.rollout(rollout)
+                    if facts is not None and await self._world.shows(stack, facts, visible):
+                        named.append((stack, facts))
+        return named
 
     async def record(self, stack: Stack, rollout: RolloutId) -> RolloutRecord:
         return await self._records.record(stack, rollout)

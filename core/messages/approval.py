@@ -19,6 +19,11 @@ ASK, BREAK_GLASS = "ask", "break-glass"
 SHOWN_DIGEST = 16
 LISTED = 10
 _NAMES = 160
+_ON_DEVICES = {
+    Action.EXCLUDE: "{number} are counted no longer, and hawkBit ends their installs; one that has downloaded may "
+    "install all the same.",
+    Action.CANCEL_ACTION: "{number} are asked to give up; one that has begun to install cannot be called back.",
+}
 
 
 def approval_message(request: Request) -> Message:
@@ -152,6 +157,8 @@ def _final(order: Order) -> str:
     if order.devices is None:
         return "What devices have begun cannot be taken back."
     number = count(order.devices, "device")
+    if order.action in _ON_DEVICES:
+        return _ON_DEVICES[order.action].format(number=number)
     if order.action is Action.STOP and not order.devices:
         return "It cannot be resumed. Every group has started: devices under way are asked to cancel, and may install."
     if order.action is Action.STOP:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from core.messages.blocks import Block, Button, Confirm, Message, actions, compose, context, section
 from core.messages.fold import folded
 from core.messages.states import MOODS, NOTICES, Notice
+from core.messages.stuck import STUCK
 from core.messages.text import at, count, literal, mono, plain
 from core.rollouts.views import Bar, Mood, Progress
 
@@ -33,6 +34,7 @@ def rollout_message(view: Progress) -> Message:
         blocks.append(section(f"*{title}*\n" + "\n".join(f"• {one}" for one in why)))
     if named := [line for one in view.bars for line in _named_devices(one)][:_NAMED_LINES]:
         blocks.append(section("\n".join(named)))
+    blocks += _left_behind(view)
     blocks.append(context(*_notes(view)))
     buttons = _buttons(view)
     if buttons and view.stale_since is None:
@@ -142,6 +144,26 @@ def _named_devices(one: Bar) -> list[str]:
     ]
 
 
+def _left_behind(view: Progress) -> list[Block]:
+    """Devices that do not get on by themselves, each kind with the one thing that helps."""
+    this, asks = f"{view.stack}/{view.rollout}", view.stale_since is None
+    found: list[Block] = []
+    if view.excludable:
+        group = next((one.number for one in reversed(view.bars) if one.status in _STARTED), 0)
+        devices = count(view.excludable, "device")
+        what = f"*{devices} of group {group} cannot be reached*: the group completes only without them."
+        button = Button("exclude", f"Exclude {devices}", f"{this}/{group}", None, _exclude(view, devices, group))
+        found.append(section(what, button if asks else None))
+    if view.catchable:
+        devices = count(view.catchable, "excluded device")
+        button = Button("catch-up", f"Catch up {devices}", this, None, _catch_up(view, devices))
+        found.append(section(f"*{devices} can be caught up*.", button if asks else None))
+    if view.stuck:
+        button = Button(STUCK, "Show them", this)
+        found.append(section(f"*{view.stuck} stuck*: {literal(view.stuck_words, 300)}", button if asks else None))
+    return found
+
+
 def _notes(view: Progress) -> list[str]:
     claims = [f"{one.number}" for one in view.bars if one.by_claims]
     notes = []
@@ -161,7 +183,8 @@ def _notes(view: Progress) -> list[str]:
 
 
 def _buttons(view: Progress) -> list[Button]:
-    """At most four: what goes on (promote, resume or continue) or pause, hold or its lifting, reboot, stop."""
+    """At most four: what goes on (promote, resume or continue) or pause, hold or its lifting, reboot, stop; of a
+    finished one only the cancel of what is still open."""
     this = f"{view.stack}/{view.rollout}"
     to_next = f"{this}/{view.next_number}"
     devices = count(view.next_total, "device")
@@ -173,7 +196,7 @@ def _buttons(view: Progress) -> list[Button]:
         label = f"Resume (may start group {view.next_number}, {devices})"
         found.append(Button("resume", label, to_next, None, _resume(view, devices)))
     if view.can_continue:
-        found.append(Button("continue", f"Continue past it ({devices})…", to_next))
+        found.append(Button("continue", f"{_continue(view)} ({devices})…", to_next))
     if view.can_pause:
         found.append(Button("pause", "Pause", this, None, _pause(view)))
     if view.can_hold:
@@ -184,7 +207,20 @@ def _buttons(view: Progress) -> list[Button]:
         found.append(Button(REBOOT, f"Reboot {count(view.can_reboot, 'device')}…", this))
     if view.can_stop:
         found.append(Button("stop", "Stop", this, "danger", _stop(view)))
+    if view.cancelable:
+        installs = count(view.cancelable, "open install")
+        found.append(Button("cancel", f"Cancel {installs}", this, "danger", _cancel(view, installs)))
     return found
+
+
+def _continue(view: Progress) -> str:
+    """Past what: errors and refuted devices, or a share that is too low."""
+    now = next((one for one in reversed(view.bars) if one.status in _STARTED), None)
+    if now is None or not now.total:
+        return "Continue past it"
+    wrong = [count(now.errors, "error")] if now.errors else []
+    wrong += [f"{now.refuted} refuted"] if now.refuted else []
+    return f"Continue despite {', '.join(wrong)}" if wrong else f"Continue at {100 * now.verified // now.total} %"
 
 
 def _named(name: str) -> str:
@@ -233,3 +269,24 @@ def _stop(view: Progress) -> Confirm:
     if view.running:
         does += f" Devices under way ({view.running}) are asked to cancel and may still install."
     return Confirm("Stop for good?", does, "Stop it")
+
+
+def _exclude(view: Progress, devices: str, group: int) -> Confirm:
+    does = (
+        f"Group {group} of {_named(view.name)} is counted without them, and hawkBit ends their installs. One that has "
+        "downloaded it already may still install; that cannot be called back."
+    )
+    return Confirm(f"Exclude {devices}?", does, f"Exclude {devices}")
+
+
+def _catch_up(view: Progress, devices: str) -> Confirm:
+    does = f"They get {_named(view.set_name)}, install it at their next poll and reboot; that cannot be called back."
+    return Confirm(f"Catch up {devices}?", does, "Catch up")
+
+
+def _cancel(view: Progress, installs: str) -> Confirm:
+    does = (
+        f"The rollout has finished, and these devices go on installing {_named(view.set_name)}. Each is asked to give "
+        "up at its next poll. One that has begun may still install; that cannot be called back."
+    )
+    return Confirm(f"Cancel {installs}?", does, f"Cancel {installs}"[:30])

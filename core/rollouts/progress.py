@@ -6,14 +6,17 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from core.ids import DeviceName, GroupId
-from core.rollouts.cause import PauseCause, started_index
+from core.rollouts.cause import PauseCause, focus, started_index
 from core.rollouts.decide import Decision, frozen_only, passable
+from core.rollouts.exclusion import most_excluded
 from core.rollouts.facts import GroupFacts, GroupStatus, RolloutStatus, Snapshot
 from core.rollouts.gates import Gate, Reason, Verdict, owned
 from core.rollouts.policy import PromotionPolicy, Verification
 from core.rollouts.records import DeviceState, GroupEvidence, RolloutRecord
+from core.rollouts.stuck import in_words
 from core.rollouts.verify import AWAITING, reboot_deadline, tally
 from core.rollouts.views import NAMED, Bar, Mood, Progress
+from core.rollouts.work import Trouble
 
 _CAUSES: Mapping[PauseCause, str] = {
     PauseCause.COMPLETED_BELOW: "the group ended below hawkBit's threshold",
@@ -130,6 +133,11 @@ def progress(
         can_stop=status in (RolloutStatus.RUNNING, RolloutStatus.STARTING) or paused,
         running=sum(g.counts.running for g in snapshot.groups if g.status.started),
         read_at=snapshot.read_at,
+        stuck=sum(number for _, number in record.sweep.counts) if record.sweep else 0,
+        stuck_words=in_words(record.sweep.counts) if record.sweep else "",
+        excludable=_excludable(snapshot, record, policy),
+        cancelable=_cancelable(snapshot, record),
+        catchable=_catchable(record) if live or status is RolloutStatus.FINISHED else 0,
     )
 
 
@@ -145,6 +153,29 @@ def _starts_at(decision: Decision) -> datetime | None:
     return datetime.fromisoformat(str(at)) if at is not None else None
 
 
+def _excludable(snapshot: Snapshot, record: RolloutRecord, policy: PromotionPolicy) -> int:
+    """The silent devices of the last started group, where the policy's cap lets all of them be excluded."""
+    group, found = focus(snapshot), record.sweep
+    if group is None or found is None or record.work or snapshot.rollout.status.terminal:
+        return 0
+    in_all = record.excluded_of(group.id) + found.silent
+    return found.silent if in_all <= most_excluded(group.total, policy.exclude_cap_pct) else 0
+
+
+def _cancelable(snapshot: Snapshot, record: RolloutRecord) -> int:
+    """A finished rollout has no brake left for what is still open, but this."""
+    if snapshot.rollout.status is not RolloutStatus.FINISHED or record.work:
+        return 0
+    canceling = record.sweep.canceling if record.sweep else 0
+    return max(sum(g.counts.running for g in snapshot.groups) - canceling, 0)
+
+
+def _catchable(record: RolloutRecord) -> int:
+    if record.sweep is None or record.work or record.hold is not None:
+        return 0
+    return record.sweep.number(Trouble.EXCLUDED_BACK, Trouble.EXCLUDED_NEW)
+
+
 def verified_to_the_end(bars: tuple[Bar, ...]) -> bool:
     """True where every device of every started group is verified or excluded, and not by claims alone."""
     return all(bar.known and not bar.by_claims and bar.verified >= bar.total for bar in bars if bar.total)
@@ -156,7 +187,8 @@ def _bar(
     numbers = tally(evidence, record.excluded) if evidence is not None and group.status.started else None
     counts = group.counts
     devices = evidence.devices if evidence is not None and numbers is not None else {}
-    left = {name: device for name, device in devices.items() if device.member and name not in record.excluded}
+    out = {n for n in record.excluded if n in devices and devices[n].state is not DeviceState.VERIFIED}
+    left = {name: device for name, device in devices.items() if device.member and name not in out}
     awaiting = {name: device for name, device in left.items() if device.state in AWAITING}
     deadlines = (reboot_deadline(device, policy) for device in awaiting.values())
     return Bar(
@@ -175,7 +207,7 @@ def _bar(
         known=numbers is not None,
         refuted_names=_named(n for n, device in left.items() if device.state is DeviceState.REFUTED),
         unknown_names=_named(n for n, device in left.items() if device.state is DeviceState.UNKNOWN),
-        excluded_names=_named(name for name in devices if name in record.excluded),
+        excluded_names=_named(out),
         awaiting_names=_named(awaiting),
         awaiting_until=max(filter(None, deadlines), default=None),
         by_claims=numbers is not None and policy.verified_by(number) is Verification.CLAIMED,

@@ -66,7 +66,9 @@ class Progress:
     `pauses`: every group carries success action PAUSE, so hawkBit starts none by itself.
     `starts_at`: when the scheduler starts the next group, unless somebody holds it.
     `next_number`, `next_total`: the group a promotion would start; None/0 where there is none. `can_*` say which
-    buttons the state permits, `can_reboot` for how many devices.
+    buttons the state permits, `can_reboot` for how many devices; so do `excludable` (silent devices of the last started
+    group), `cancelable` (open installs of a finished rollout) and `catchable` (excluded devices that are back), each
+    with its number.
     """
 
     stack: str
@@ -94,6 +96,11 @@ class Progress:
     can_override: bool = False
     starts_at: datetime | None = None
     can_reboot: int = 0
+    stuck: int = 0
+    stuck_words: str = ""
+    excludable: int = 0
+    cancelable: int = 0
+    catchable: int = 0
 
 
 def nameless(view: Progress) -> Progress:

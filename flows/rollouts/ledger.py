@@ -150,6 +150,9 @@ def with_view(record: RolloutRecord, mood: Mood, reason: str) -> RolloutRecord:
         can_promote=False,
         can_resume=False,
         can_continue=False,
+        excludable=0,
+        cancelable=0,
+        catchable=0,
         can_hold=view.can_hold and record.hold is None,
         can_unhold=record.hold is not None,
     )

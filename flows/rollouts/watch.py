@@ -31,13 +31,16 @@ from core.rollouts.policy import PromotionPolicy
 from core.rollouts.progress import progress
 from core.rollouts.records import GroupEvidence, Hold, RolloutRecord
 from core.rollouts.verify import note_claims, note_members, seen_before
-from core.rollouts.views import Mood
+from core.rollouts.views import Mood, Progress
+from core.rollouts.work import Sweep
 from flows.rollouts.brakes import Brakes
+from flows.rollouts.device_work import DeviceWorks
 from flows.rollouts.ledger import Held, Ledger, object_of, with_view
 from flows.rollouts.looking import NO_RELAY, Budget, Looker, RelayBudget
 from flows.rollouts.promote import Promoter
 from flows.rollouts.settle import Settler
 from flows.rollouts.site import Site, judged, number_of
+from flows.rollouts.sweeping import Sweeper
 from integrations.store.connection import STORE_DOWN
 from integrations.store.leases import Command, LeaseLost
 from integrations.store.rollout_past import add_moment, add_sample
@@ -62,7 +65,7 @@ _WITH_DEVICES = (
 @dataclass(frozen=True, slots=True)
 class _Reading:
     """What one tick read about one rollout. `tenants`: whose devices are in it, empty where nobody could say (yet);
-    `old` is the evidence as stored, `new` with this reading folded in."""
+    `old` is the evidence as stored, `new` with this reading folded in; `sweep` None where none was due."""
 
     snapshot: Snapshot
     revision: int
@@ -70,6 +73,8 @@ class _Reading:
     tenants: tuple[Tenant, ...]
     old: dict[GroupId, GroupEvidence]
     new: dict[GroupId, GroupEvidence]
+    sweep: Sweep | None
+    working: bool
 
 
 class RolloutWatch:
@@ -82,10 +87,12 @@ class RolloutWatch:
         promoter: Promoter,
         brakes: Brakes,
         settler: Settler,
+        works: DeviceWorks,
         tenants_of: Callable[[RolloutFacts], Awaitable[frozenset[Tenant]]],
         *,
         looks_per_tick: int = 40,
         relay: RelayBudget = NO_RELAY,
+        sweep_every_s: float = 60.0,
         concurrency: int = 4,
     ) -> None:
         self._site = site
@@ -93,7 +100,9 @@ class RolloutWatch:
         self._promoter = promoter
         self._brakes = brakes
         self._settler = settler
+        self._works = works
         self._tenants_of = tenants_of
+        self._sweeper = Sweeper(site, ledger.clock, every_s=sweep_every_s)
         self._looker = Looker(site, ledger.clock)
         self._looks_per_tick = looks_per_tick
         self._relay = relay
@@ -182,6 +191,8 @@ class RolloutWatch:
 
     async def _one(self, facts: RolloutFacts, budget: Budget) -> None:
         reading = await self._read(facts, budget)
+        if reading.working:
+            await self._works.go_on(self._site.stack, facts.id)
         decision = await self._fold(reading)
         if decision is None:
             return
@@ -205,14 +216,16 @@ class RolloutWatch:
             old[group.id] = kept
             number, started = number_of(snapshot, group), group.status.started
             if started:
-                evidence = await self._recount(snapshot, group, kept, policy)
+                evidence = await self._recount(snapshot, group, kept, record, policy)
             else:
                 evidence = await self._prepare(snapshot, group, kept)
             chosen = budget.take(evidence, number, policy.verified_by(number), unseen_only=not started)
             evidence = await self._looker.look(evidence, chosen)
             new[group.id] = judged(evidence, number, wanted, policy, clock)
         tenants = record.tenants or await self._tenants(facts)
-        return _Reading(snapshot, record.revision, str(wanted), tenants, old, new)
+        swept = await self._sweeper.sweep(snapshot, record, new, wanted)
+        working = record.work is not None
+        return _Reading(snapshot, record.revision, str(wanted), tenants, old, new, swept, working)
 
     async def _tenants(self, facts: RolloutFacts) -> tuple[Tenant, ...]:
         if facts.status not in _WITH_DEVICES:
@@ -224,9 +237,15 @@ class RolloutWatch:
             return ()
 
     async def _recount(
-        self, snapshot: Snapshot, group: GroupFacts, kept: GroupEvidence, policy: PromotionPolicy
+        self,
+        snapshot: Snapshot,
+        group: GroupFacts,
+        kept: GroupEvidence,
+        record: RolloutRecord,
+        policy: PromotionPolicy,
     ) -> GroupEvidence:
-        """The last started group is read each tick. An earlier one only while hawkBit counts more than we know."""
+        """The last started group is read each tick. An earlier one only while hawkBit counts more than we know; and now
+        and then while devices of it are excluded: they may be caught up later."""
         clock = self._ledger.clock
         present = sum(d.member for d in kept.devices.values())
         counted_at = kept.members_read_at
@@ -236,7 +255,8 @@ class RolloutWatch:
             members = stale or present != group.total
             return await self._site.recount(snapshot, group, kept, policy, clock, members=members)
         claimed = sum(d.first_claimed_at is not None for d in kept.devices.values())
-        if counted_at is None or claimed < group.counts.finished:
+        owed = record.excluded_of(group.id) > 0 and self._sweeper.due(record)
+        if counted_at is None or claimed < group.counts.finished or owed:
             return await self._site.recount(snapshot, group, kept, policy, clock, members=counted_at is None)
         return kept
 
@@ -272,7 +292,7 @@ class RolloutWatch:
         evidence = reading.new.get(group.id) if group is not None else None
         new_here = record.revision == 0
         record = replace(record, name=snapshot.rollout.name, stale=False, seen_before=_seen_before(reading, policy))
-        record = replace(record, tenants=reading.tenants)
+        record = replace(record, tenants=reading.tenants, sweep=reading.sweep or record.sweep)
         record = observe(snapshot, policy, evidence, record, now, account=site.account)
         numbers = numbers_of(evidence, record.excluded)
         inputs = Inputs(snapshot, policy, numbers, record, site.account, now, ActorKind.SCHEDULER)
@@ -283,7 +303,8 @@ class RolloutWatch:
         view = progress(snapshot, policy, record, reading.new, by_policy, by_person, reading.set_name)
         if site.slots is None:
             view = replace(view, can_reboot=0)
-        over = record.open_attempt is None and _over(snapshot, view.mood, policy.follow_ended_s, now)
+        acted_on = record.open_attempt is not None or record.work is not None
+        over = not acted_on and _over(snapshot, view, policy.follow_ended_s, now)
         commands: list[Command] = []
         if by_policy.told != record.told:
             commands += add_moment(site.stack, snapshot.rollout.id, moment(inputs, by_policy))
@@ -361,9 +382,12 @@ def _worth_reading(snapshot: Snapshot) -> Sequence[GroupFacts]:
     return [*groups[max(index - 1, 0) : index], *nexts, *reversed(groups[: max(index - 1, 0)])]
 
 
-def _over(snapshot: Snapshot, mood: Mood, follow_s: float, now: datetime) -> bool:
-    """True where there is nothing left to follow: ended, and verified or followed for long enough."""
+def _over(snapshot: Snapshot, view: Progress, follow_s: float, now: datetime) -> bool:
+    """True where there is nothing left to follow: ended, and verified with nobody left out, or followed for long
+    enough."""
     if not snapshot.rollout.status.terminal:
         return False
     waited = now - snapshot.rollout.last_modified_at
-    return mood not in (Mood.VERIFYING, Mood.UNVERIFIED) or waited > timedelta(seconds=follow_s)
+    left_out = view.mood is Mood.DONE and any(bar.excluded for bar in view.bars)
+    open_ended = view.mood in (Mood.VERIFYING, Mood.UNVERIFIED) or left_out
+    return not open_ended or waited > timedelta(seconds=follow_s)

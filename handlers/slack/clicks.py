@@ -6,11 +6,13 @@ from core.errors import Refused
 from core.ids import IncidentId
 from core.messages.blocks import Message, compose, section
 from core.messages.links import LINK_CONFIRM, LINK_DECLINE
+from core.messages.stuck import STUCK
 from core.messages.text import literal
 from core.messages.views import RUN_FORM
 from flows.incident_desk import IncidentDesk
 from flows.linking.device import DeviceLinking
 from flows.runs import RunRequest, Runs
+from flows.stuck_desk import StuckDesk
 from handlers.slack.approvals import DECISIONS, ApprovalDesk
 from handlers.slack.requests import Click
 from handlers.slack.run_form import FormDesk
@@ -28,8 +30,10 @@ class Clicks:
         incidents: IncidentDesk,
         runs: Runs,
         forms: FormDesk,
+        stuck: StuckDesk,
         linking: DeviceLinking | None,
     ) -> None:
+        self._stuck = stuck
         self._linking = linking
         self._approvals = approvals
         self._incidents = incidents
@@ -45,6 +49,8 @@ class Clicks:
         if click.action in _RUNBOOKS:
             await self._run(click)
             return []
+        if click.action == STUCK:
+            return [await self._stuck.shown(click.user, click.value)]
         if click.action == RUN_FORM:
             await self._forms.fill(click, incident=IncidentId(click.value) if click.value else None)
             return []

@@ -30,8 +30,8 @@ from flows.linking.ports import Place
 from flows.links import LinkDesk
 from flows.orders import RolloutOrders
 from flows.policy_desk import PolicyDesk
-from flows.rollouts.acts import Verb
 from flows.runs import RunRequest, Runs
+from flows.stuck_desk import StuckDesk
 from flows.world import Found, StackWorld, World
 from handlers.slack.approvals import ApprovalDesk
 from handlers.slack.requests import Typed
@@ -50,6 +50,7 @@ class Commands:
         gate: Gate,
         world: World,
         orders: RolloutOrders,
+        stuck: StuckDesk,
         incidents: IncidentDesk,
         runs: Runs,
         forms: FormDesk,
@@ -64,6 +65,7 @@ class Commands:
         self._gate = gate
         self._world = world
         self._orders = orders
+        self._stuck = stuck
         self._incidents = incidents
         self._runs = runs
         self._forms = forms
@@ -80,9 +82,9 @@ class Commands:
             "device": self._device,
             "rollout list": self._rollout_list,
             "rollout status": self._rollout_status,
-            **{f"rollout {verb.value}": self._order for verb in Verb},
-            "rollout reboot": self._order,
             "policy": self._policy,
+            "rollout stuck": self._stuck_devices,
+            **{form.name: self._order for form in FORMS if form.name.removeprefix("rollout ") in approvals.verbs},
             "ask": self._ask,
             "approvals": self._list_approvals,
             "approve": self._decide,
@@ -228,6 +230,9 @@ class Commands:
             ]
             answers.append(rollout_list_message(lines, missing))
         return answers
+
+    async def _stuck_devices(self, request: Typed, command: Command) -> list[Message]:
+        return [await self._stuck.named(request.user, command.args[0])]
 
     async def _order(self, request: Typed, command: Command) -> list[Message]:
         _, visible = await self._gate.viewer(request.user)

@@ -18,6 +18,7 @@ from core.rollouts.facts import RolloutFacts
 from core.rollouts.policies import PolicyRule
 from core.rollouts.policy import PromotionPolicy
 from flows.rollouts.brakes import Brakes
+from flows.rollouts.device_work import DeviceWorks
 from flows.rollouts.ledger import Ledger
 from flows.rollouts.looking import NO_RELAY, RelayBudget
 from flows.rollouts.promote import Promoter
@@ -67,6 +68,10 @@ class Fleet:
             finish(repo, name, "failure" if name in self.broken else "success")
             if name not in self.broken:
                 self._looks[name] = 0
+
+    def booted(self, name: str) -> None:
+        """It runs the new version, whatever hawkBit was told."""
+        self._looks[name] = LOOKS_TO_BOOT
 
     async def run(self, every_s: float) -> None:
         while True:
@@ -123,12 +128,12 @@ class Freezable:
     `sent_at_once` is made without waiting: it stands for the bytes that follow the last check."""
 
     def __init__(self, inner: Any, freezer: Freezer, sent_at_once: Collection[str] = ()) -> None:
-        self._inner = inner
+        self.inner = inner
         self._freezer = freezer
         self._sent_at_once = sent_at_once
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        method = getattr(self._inner, name)
+        method = getattr(self.inner, name)
 
         async def call(*args: Any, **kwargs: Any) -> Any:
             if name not in self._sent_at_once:
@@ -151,6 +156,7 @@ class Bot:
     ledger: Ledger
     promoter: Promoter
     brakes: Brakes
+    works: DeviceWorks
     watch: RolloutWatch
     freezer: Freezer
     client: HawkbitRollouts
@@ -203,14 +209,15 @@ class Lab:
         )
         settler = Settler(ledger)
         promoter, brakes = Promoter(sites, ledger, settler), Brakes(sites, ledger)
+        works = DeviceWorks(sites, ledger)
 
         async def tenants_of(_: RolloutFacts) -> frozenset[Tenant]:
             return frozenset({TENANT})
 
         watch = RolloutWatch(
-            site, ledger, promoter, brakes, settler, tenants_of, looks_per_tick=100_000, relay=self.relay
+            site, ledger, promoter, brakes, settler, works, tenants_of, looks_per_tick=100_000, relay=self.relay
         )
-        bot = Bot(site, ledger, promoter, brakes, watch, freezer, client)
+        bot = Bot(site, ledger, promoter, brakes, works, watch, freezer, client)
         self.bots.append(bot)
         return bot
 

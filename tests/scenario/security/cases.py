@@ -82,13 +82,13 @@ def run_pressed(button: str, action: Action) -> Case:
     )
 
 
-def order(
-    verb: str, action: Action, done: str, group: str = "", second: str = "needs a second person"
-) -> tuple[Case, Case]:
-    """The button for everybody; the same typed for those of good standing."""
+def order(verb: str, action: Action, done: str, group: str = "", second: str = "") -> tuple[Case, Case]:
+    """The button for everybody; the same typed for those of good standing. `second`: what is said instead of the second
+    person that it needs, where nothing is left to do."""
     object, typed = "rollout:eu1/{rollout}", f"rollout {verb} {{name}}"
     button = (verb, f"eu1/{{rollout}}{group}")
-    pressed = Case(f"press {verb}", action, Way.ORDER, done, pressed=button, object=object, second=second)
+    asked = f"needs a second person|{second}" if second else "needs a second person"
+    pressed = Case(f"press {verb}", action, Way.ORDER, done, pressed=button, object=object, second=asked)
     named = Case(
         f"type {verb}",
         action,
@@ -98,7 +98,7 @@ def order(
         object=object,
         command=f"rollout {verb}",
         standings=(Standing.LINKED,),
-        second=f"{second}|{NONE_LEFT}" if group else second,
+        second=f"needs a second person|{NONE_LEFT}" if group else asked,
     )
     return pressed, named
 
@@ -123,6 +123,7 @@ CASES: tuple[Case, ...] = (
     look("alarms", "alarms {tenant}", "open incidents? in {tenant}", ONE_TENANT),
     look("rollout status", "rollout status {name}", "{name} on eu1"),
     look("policy", "policy {name}", "policy default, since no other"),
+    look("rollout stuck", "rollout stuck {name}", "{name} on eu1"),
     alarm("acknowledge", Action.ACKNOWLEDGE),
     alarm("clear", Action.CLEAR),
     run_pressed("run:rauc-status", Action.RUN_READ_ONE),
@@ -135,6 +136,11 @@ CASES: tuple[Case, ...] = (
     *order("hold", Action.HOLD, "On hold: the bot|Already on hold by"),
     *order("unhold", Action.PROMOTE, "The hold is lifted|There is no hold"),
     *order("stop", Action.STOP, "Stopped for good"),
+    *order("exclude", Action.EXCLUDE, "no group waits for a device", second="no group waits for a device"),
+    *order("cancel", Action.CANCEL_ACTION, "cancelled together once", second="cancelled together once"),
+    *order("quit", Action.CANCEL_ACTION, "give the devices time", second="give the devices time"),
+    *order("catch-up", Action.PROMOTE, "This rollout was stopped"),
+    order("force", Action.RUN_CHANGE_ONE, "there is nothing to force", "/a-gw-005")[0],
     *order("continue", Action.CONTINUE_FAILED, "nobody may alone", "/2"),
     *order("reboot", Action.RUN_CHANGE_MANY, "nobody may alone", second="No device of this rollout waits for a reboot"),
     Case(
@@ -179,8 +185,6 @@ UNREACHED = {
     Action.RUN_CHANGE_MANY,
     Action.START,
     Action.CREATE,
-    Action.EXCLUDE,
-    Action.CANCEL_ACTION,
     Action.ROLLBACK,
     Action.OVERRIDE_FREEZE,
     Action.INVALIDATE,

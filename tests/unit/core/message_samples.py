@@ -22,10 +22,12 @@ from core.messages.reboot import reboot_message
 from core.messages.rollout import rollout_alarm, rollout_message
 from core.messages.rollout_list import RolloutLine, rollout_list_message
 from core.messages.run import RunState, RunView, run_message
+from core.messages.stuck import stuck_message
 from core.rollouts.actors import person
 from core.rollouts.facts import DistributionSet, TargetFacts
 from core.rollouts.reboot import Reboot, Step, StepState
 from core.rollouts.views import Bar, Mood, Progress
+from core.rollouts.work import Stuck, Sweep, Trouble
 from tests.unit.core.approval_samples import APPROVAL_SAMPLES
 
 NOW = datetime(2026, 11, 24, 10, 5, tzinfo=UTC)
@@ -200,6 +202,39 @@ REBOOTED = REBOOTING.with_steps(
     *(replace(one, state=StepState.BACK) for one in _TO_BOOT[1:3]),
     replace(_TO_BOOT[3], state=StepState.NOT_DONE, why="nothing was sent: a-gw-012 takes no SSH connection."),
 )
+STUCK = replace(
+    PROGRESS,
+    mood=Mood.RUNNING,
+    bars=(bar(1, "canary", "running", 25, 23, 23, open=2), EARLY, REST),
+    reasons=("hawkBit is still installing the started group",),
+    can_promote=False,
+    can_pause=True,
+    running=2,
+    excludable=2,
+    stuck=2,
+    stuck_words="1 never heard of, 1 silent",
+)
+LEFT_OPEN = replace(
+    DONE,
+    mood=Mood.VERIFYING,
+    bars=(bar(1, "canary", "finished", 24, 24, 24, excluded=1, excluded_names=("a-gw-009",)),
+          bar(2, "rest", "error", 90, 36, 36, errors=24, open=30)),
+    running=30,
+    cancelable=30,
+    catchable=1,
+    stuck=3,
+    stuck_words="2 not back from the install, 1 excluded and back",
+)  # fmt: skip
+SWEEP = Sweep(
+    NOW - timedelta(minutes=1),
+    (
+        Stuck(DeviceName("a-gw-003"), 1, Trouble.SILENT, NOW - timedelta(hours=26), 703),
+        Stuck(DeviceName("a-gw-007"), 1, Trouble.SOFT, NOW - timedelta(hours=3), 707),
+        Stuck(DeviceName("a-gw-008"), 1, Trouble.NOT_BACK, NOW - timedelta(hours=2)),
+        Stuck(DeviceName("a-gw-009"), 1, Trouble.EXCLUDED_NEW, None),
+    ),
+    ((Trouble.SILENT, 1), (Trouble.SOFT, 1), (Trouble.NOT_BACK, 1), (Trouble.EXCLUDED_NEW, 1)),
+)
 
 RUN = RunView(
     title="RAUC slots",
@@ -262,6 +297,9 @@ SAMPLES: Mapping[str, Message] = {
     "rollout-claims": rollout_message(CLAIMED),
     "reboot-running": reboot_message("release-1.1.0", REBOOTING),
     "reboot": reboot_message("release-1.1.0", REBOOTED),
+    "rollout-stuck": rollout_message(STUCK),
+    "rollout-left-open": rollout_message(LEFT_OPEN),
+    "stuck-list": stuck_message("release-1.1.0", "eu1", 17, SWEEP, named=True),
     "run": run_message(RUN),
     "run-failed": run_message(RUN_FAILED),
     "device": device_message(DEVICE),
@@ -304,7 +342,10 @@ def _lines(block: Mapping[str, Any]) -> list[str]:
         return ["  ".join(_times(part["text"]) for part in block["elements"])]
     if "fields" in block:
         return [": ".join(_times(part["text"]).split("\n")) for part in block["fields"]]
-    return _times(block["text"]["text"]).split("\n")
+    lines = _times(block.get("text", {}).get("text", "")).split("\n")
+    if (beside := block.get("accessory")) is None:
+        return lines
+    return [*lines[:-1], f"{lines[-1]}  {_pressed(beside)}", *([_asked(beside)] if "confirm" in beside else [])]
 
 
 def _pressed(part: Mapping[str, Any]) -> str:
