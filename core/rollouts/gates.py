@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from core.rollouts.actors import ActorKind
 from core.rollouts.cause import PauseCause, focus, following, pause_cause, started_index
-from core.rollouts.facts import GroupStatus, RolloutStatus, Snapshot
+from core.rollouts.facts import GroupFacts, GroupStatus, RolloutStatus, Snapshot
 from core.rollouts.numbers import AlarmShares, GroupNumbers
 from core.rollouts.policy import PromotedBy, PromotionPolicy, reaches, wilson_lower_pct
 from core.rollouts.records import RolloutRecord
@@ -57,6 +57,7 @@ class Reason(StrEnum):
     CONTRADICTION = "contradiction"
     SHARE_LOW = "share_low"
     SHARE_UNREACHABLE = "share_unreachable"
+    SHARE_ENDED = "share_ended"
     SAMPLE_SMALL = "sample_small"
     ERRORS_OVER_BUDGET = "errors_over_budget"
     SOAKING = "soaking"
@@ -285,7 +286,16 @@ def _share(i: Inputs) -> Gate:
     if not reaches(best, numbers.total, i.policy.threshold_pct):
         return _fail("share", Reason.SHARE_UNREACHABLE, **said, at_best=best)
     rest = {"awaiting": numbers.awaiting, "refuted": numbers.refuted, "unknown": numbers.unknown}
+    best = max(numbers.claimed, group.counts.finished) - numbers.refuted
+    if _complete(group) and not reaches(best, numbers.total, i.policy.threshold_pct):
+        return _fail("share", Reason.SHARE_ENDED, **said, at_best=best)
     return _hold_on("share", Reason.SHARE_LOW, **said, **rest)
+
+
+def _complete(group: GroupFacts) -> bool:
+    """Nothing is open any more: by itself no further device of it comes to a claim."""
+    counts = group.counts
+    return group.status is GroupStatus.FINISHED and counts.running + counts.scheduled + counts.notstarted == 0
 
 
 def _sample(i: Inputs) -> Gate:

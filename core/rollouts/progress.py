@@ -54,6 +54,8 @@ _WORDS: Mapping[Reason, str] = {
     Reason.SHARE_LOW: "{verified} of {of} verified, {needed_pct:g} % needed"
     " ({awaiting} await a reboot, {unknown} unknown, {refuted} refuted)",
     Reason.SHARE_UNREACHABLE: "{needed_pct:g} % can no longer be reached: at best {at_best} of {of} ({best_pct:.4g} %)",
+    Reason.SHARE_ENDED: "the group has ended and cannot pass: at best {at_best} of {of}, {needed_pct:g} % needed."
+    " Devices that are redeployed and verified later count",
     Reason.SAMPLE_SMALL: "{verified} verified, at least {needed} needed",
     Reason.ERRORS_OVER_BUDGET: "{errors} errors, {allowed} allowed",
     Reason.SOAKING: "soaking: {needed_s:g} s after the share was reached",

@@ -276,5 +276,27 @@ async def test_without_a_brake_account_nothing_is_done_and_everybody_counts_agai
     assert (record.work, record.excluded, record.excluded_in) == (None, (), ())
 
 
+async def test_a_group_that_ended_too_low_offers_what_is_left_and_goes_on_once_silent_devices_are_excluded(
+    here: Lab, clock: ManualClock
+) -> None:
+    """Somebody cancelled the silent two in hawkBit: the group ended at 92 %, and nothing would ever make it pass."""
+    play = await canaries(here, clock, 2)
+    repo = here.hawkbit.tenant().repo
+    for name in here.fleet.silent:
+        action = repo.target(name).actions[-1]
+        repo.cancel(action, "admin")
+        repo.force_quit(action, "admin")
+    await play.rounds(3)
+    await swept(play)
+    message = await play.message()
+    assert "the group has ended and cannot pass: at best 23 of 25" in message
+    assert "Devices that are redeployed and verified later count" in message
+    assert all(button in message for button in ("Exclude 2 devices", "Continue at 92 % (25 devices)"))
+    result = await orders(play, WorkKind.EXCLUDE, which="1")
+    assert result.outcome is WorkOutcome.DONE, result.text
+    await play.rounds(4)
+    assert play.started == [1, 2]
+
+
 def _ended(play: Play, names: Sequence[str]) -> list[str]:
     return [play.lab.hawkbit.tenant().repo.target(name).actions[-1].status for name in names]

@@ -9,9 +9,11 @@ import pytest
 from core.ids import DeviceName, GroupId
 from core.rollouts.exclusion import Exclusion, most_excluded, silent_devices, with_excluded, without_excluded
 from core.rollouts.facts import Counts, GroupStatus
+from core.rollouts.gates import Reason, Verdict
+from core.rollouts.records import DeviceState
 from core.rollouts.release import OpenAction, TargetSeen
 from core.rollouts.work import Meant
-from tests.unit.core.rollouts.cases import NOW, Case, ago
+from tests.unit.core.rollouts.cases import NOW, Case, ago, claimed_devices, verified
 
 DAY_S = 86_400.0
 A, B, C, D = (DeviceName(f"d{i}") for i in range(4))
@@ -66,9 +68,32 @@ def test_who_is_counted_again_leaves_the_number_of_its_group() -> None:
 
 
 def test_a_group_that_did_well_but_for_excluded_devices_is_a_success_and_one_that_did_not_is_none() -> None:
-    below = Case().first(status=GroupStatus.FINISHED, counts=Counts(finished=23, cancelled=2))
+    verified_23 = verified(23, 25)
+    below = Case().but(evidence=verified_23).first(status=GroupStatus.FINISHED, counts=Counts(finished=23, cancelled=2))
     assert below.decide().cause.value == "completed_below"
     assert below.on_record(excluded_in=((ONE, 2),)).decide().cause.value == "success"
     assert below.on_record(excluded_in=((GroupId(102), 2),)).decide().cause.value == "completed_below"
     by_hand = Case().first(status=GroupStatus.FINISHED, counts=Counts(finished=21, cancelled=1, error=3))
     assert by_hand.on_record(excluded_in=((ONE, 4),)).decide().cause.value == "completed_below"
+
+
+def test_a_group_that_ended_too_low_has_failed_until_redeployed_devices_prove_themselves() -> None:
+    """23 of 25: nobody else is on the way, so waiting would be for ever."""
+    ended = (
+        Case()
+        .but(evidence=verified(23, 25))
+        .first(status=GroupStatus.FINISHED, counts=Counts(finished=23, cancelled=2))
+    )
+    assert share_of(ended) == (Verdict.FAIL, Reason.SHARE_ENDED)
+    redeployed = ended.but(evidence=claimed_devices(*[DeviceState.VERIFIED] * 23, *[DeviceState.AWAITING_REBOOT] * 2))
+    assert share_of(redeployed) == (Verdict.HOLD, Reason.SHARE_LOW)
+    assert share_of(ended.but(evidence=verified(25, 25))) == (Verdict.PASS, Reason.OK)
+    going = ended.first(status=GroupStatus.RUNNING, counts=Counts(finished=23, running=2))
+    assert share_of(going) == (Verdict.HOLD, Reason.SHARE_LOW)
+    late = ended.first(counts=Counts(finished=25))  # hawkBit counts two whose claims were not read yet
+    assert share_of(late) == (Verdict.HOLD, Reason.SHARE_LOW)
+
+
+def share_of(case: Case) -> tuple[Verdict, Reason]:
+    gate = next(gate for gate in case.decide().gates if gate.name == "share")
+    return gate.verdict, gate.reason
