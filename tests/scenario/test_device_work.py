@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from datetime import datetime
+from ipaddress import ip_network
+from typing import Any, cast
 
 import pytest
 
+from core.access import Action
 from core.rollouts.work import WorkKind
+from flows.gate import Denied
+from flows.rollouts.device_acts import DeviceActs
 from flows.rollouts.device_work import WorkOutcome, WorkResult
+from flows.world import StackWorld, TenantWorld, World
 from integrations.store.connection import Store
 from sandbox.hawkbit.control import finish
 from tests.conftest import ManualClock
-from tests.scenario.rollout_lab import EU1, Bot, Lab, lab
+from tests.scenario.rollout_lab import CHANNEL, EU1, TENANT, Bot, Lab, lab
 from tests.scenario.rollout_play import ANNA, POLICY, Play
 
 
@@ -296,6 +302,64 @@ async def test_a_group_that_ended_too_low_offers_what_is_left_and_goes_on_once_s
     assert result.outcome is WorkOutcome.DONE, result.text
     await play.rounds(4)
     assert play.started == [1, 2]
+
+
+def acts_of(play: Play) -> DeviceActs:
+    site = play.bot.site
+    customer = TenantWorld(TENANT, cast(Any, None), play.lab.fleet, ip_network("10.8.0.0/16"), CHANNEL)
+    stack = StackWorld(
+        name=EU1,
+        rollouts=site.rollouts,
+        actions=site.actions,
+        releases=site.releases,
+        relay=None,
+        tenants={TENANT: customer},
+        channel=CHANNEL,
+        address_attribute="vpn",
+    )
+    return DeviceActs(world=World([stack], play.clock), works=play.bot.works)
+
+
+async def test_who_agrees_to_an_exclusion_agrees_to_exactly_these_devices(here: Lab, clock: ManualClock) -> None:
+    play = await canaries(here, clock, 2)
+    acts, silent = acts_of(play), sorted(here.fleet.silent)
+    order = await acts.settled(await acts.ordered(f"exclude:eu1/{play.id}/1"))
+    assert order.title == f"Exclude 2 devices ({', '.join(silent)}) of fw on eu1, which cannot be reached"
+    assert (order.action, order.devices, order.tenants) == (Action.EXCLUDE, 2, frozenset({TENANT}))
+    assert acts.value(order) == f"exclude:eu1/{play.id}/1"
+    evidence = await acts.evidence(order)
+    assert tuple(evidence.facts["devices"]) == tuple(silent)  # type: ignore[arg-type]
+    here.hawkbit.tenant().repo.target(silent[0]).polled_at = int(clock.now().timestamp() * 1000)
+    assert (await acts.evidence(order)).digest != evidence.digest
+
+
+async def test_who_was_killed_before_hearing_of_the_end_is_told_it_and_asks_nobody_again(
+    here: Lab, clock: ManualClock
+) -> None:
+    play = await canaries(here, clock, 2)
+    because = "in the cellar (approved by alice, request 7a)"
+    await orders(play, WorkKind.EXCLUDE, reason=because)
+    order = await acts_of(play).ordered(f"exclude:eu1/{play.id}/1")
+
+    async def gone() -> datetime:
+        raise AssertionError("nobody has to be asked about what is done")
+
+    done, said = await acts_of(play).carry_out(order, ANNA, because, still_allowed=gone)
+    assert (done, "2 devices (" in said) == (True, True)
+
+
+async def test_a_right_that_is_gone_at_the_last_moment_leaves_everything_as_it_was(
+    here: Lab, clock: ManualClock
+) -> None:
+    play = await canaries(here, clock, 2)
+
+    async def gone() -> datetime:
+        raise Denied("role_missing", "not any more")
+
+    with pytest.raises(Denied):
+        await orders(play, WorkKind.EXCLUDE, still_allowed=gone)
+    assert _ended(play, sorted(here.fleet.silent)) == ["running"] * 2
+    assert (await here.record(play.rollout)).excluded == ()
 
 
 def _ended(play: Play, names: Sequence[str]) -> list[str]:
