@@ -22,15 +22,26 @@ from bot.settings import Settings
 from bot.terminal import as_lines
 from core.errors import Refused
 from core.messages.text import plain
+from core.rollouts.work import WorkKind
 from flows.orders import LoginWanted, NeedsAnother, Ordered
 from flows.rollouts.acts import Verb
 from integrations.clock import SystemClock
 
 WIDTH = 2_000
+VERBS = [verb.value for verb in (*Verb, *WorkKind) if verb is not WorkKind.FORCE]
+"""Those about a rollout as a whole: forcing is about one device, whose button names it."""
+
+
+def _known(verb: str) -> str:
+    if verb not in VERBS:
+        raise typer.BadParameter(f"There is no {verb!r}. There are: {', '.join(VERBS)}.")
+    return verb
 
 
 def rollout(
-    verb: Annotated[Verb, typer.Argument(help="As /cdm rollout takes it in Slack. stop is final.")],
+    verb: Annotated[
+        str, typer.Argument(help="As /cdm rollout takes it in Slack. stop is final.", parser=_known, metavar="VERB")
+    ],
     name: Annotated[str, typer.Argument(help="The rollout's name in hawkBit.")],
     config: Config = CONFIG,
     reason: Annotated[str, typer.Option(help="Where a second person must agree: ask for it, and say why.")] = "",
@@ -47,8 +58,8 @@ def rollout(
     typer.echo(said)
 
 
-async def _order(settings: Settings, verb: Verb, name: str, reason: str, service_account: bool, realm: str) -> Ordered:
-    command = f"rollout {verb.value}"
+async def _order(settings: Settings, verb: str, name: str, reason: str, service_account: bool, realm: str) -> Ordered:
+    command = f"rollout {verb}"
     async with acting(settings, SystemClock(), command, service_account=service_account, say=say, realm=realm) as act:
         _, visible = await act.parts.gate.viewer(act.caller)
         stack, facts = await act.parts.orders.named(name, visible)

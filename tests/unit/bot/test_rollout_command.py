@@ -1,0 +1,18 @@
+"""`cdm rollout`: which orders it takes."""
+
+from __future__ import annotations
+
+from typer.testing import CliRunner
+
+from bot.cli import app
+from core.commands import FORMS
+
+LOOKS = {"rollout list", "rollout status", "rollout stuck"}
+
+
+def test_an_unknown_order_is_refused_with_all_that_there_are() -> None:
+    refused = CliRunner().invoke(app, ["rollout", "explode", "spring"], env={"COLUMNS": "400", "NO_COLOR": "1"})
+    assert refused.exit_code == 2
+    for form in FORMS:
+        if form.words[0] == "rollout" and form.name not in LOOKS:
+            assert form.words[1] in refused.output
