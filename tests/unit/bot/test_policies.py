@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from bot.config_file import BadConfig, load_settings
 from bot.policies import policies_of
 from bot.policy_book import LOOK_S, CalendarWatch, PolicyBook
+from bot.policy_settings import PolicySection, Promotion, ReleaseFields, WindowsSection
 from bot.settings import Settings
 from core.errors import Refused
 from core.ids import Channel, Stack, Tenant
@@ -22,6 +25,7 @@ from integrations.store.outbox import Outbox, OutboxRows
 from tests.conftest import ManualClock
 from tests.unit.bot.conftest import edit
 
+ROOT = Path(__file__).parents[3]
 POLICIES = """
 policies:
   - name: careful
@@ -110,13 +114,23 @@ def test_what_is_wrong_is_said_with_its_line(config: Path) -> None:
     edit(config, "until: 2027-01-06", "until: 2026-01-06")
     assert "shutdown ends at 2026-01-06 23:00 UTC, not after it begins" in complaint(config)
     edit(config, "until: 2026-01-06", "until: 2027-01-06")
-    edit(config, "zone: Europe/Berlin", "zone: Europe/Berln")
+    edit(config, "      zone: Europe/Berlin\n", "      zone: Europe/Berln\n")
     assert "'Europe/Berln' is unknown" in complaint(config)
-    edit(config, "zone: Europe/Berln", "zone: Europe/Berlin")
+    edit(config, "      zone: Europe/Berln\n", "      zone: Europe/Berlin\n")
     edit(config, "name: elsewhere", "name: default")
     assert "the policy default is the section promotion" in complaint(config)
     edit(config, "name: default", "name: careful")
     assert "the policy name 'careful' is given twice" in complaint(config)
+
+
+def test_what_the_page_about_policies_shows_is_understood_and_its_table_has_every_field() -> None:
+    page = (ROOT / "docs" / "policies.md").read_text()
+    shown, tenants = (YAML(typ="safe").load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
+    Promotion.model_validate(shown["promotion"])
+    assert [PolicySection.model_validate(one).verify[0] for one in shown["policies"]] == [Verification.BOTH]
+    assert WindowsSection.model_validate(tenants["tenants"][0]["reboot_windows"]).schedule()
+    cells = re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", " ".join(cells))) == set(ReleaseFields.model_fields)
 
 
 # calendars
