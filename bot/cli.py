@@ -25,6 +25,7 @@ from bot.commands import (
     store,
     tenant,
     thingsboard,
+    why,
 )
 from bot.config_file import BadConfig, check_secrets, load_settings
 from bot.secrets import SecretMissing
@@ -51,6 +52,7 @@ app.add_typer(tenant.app, name="tenant")
 app.add_typer(thingsboard.app, name="thingsboard")
 app.command()(init.init)
 app.command()(rollout.rollout)
+app.command()(why.why)
 app.command()(store.backup)
 app.command()(store.restore)
 

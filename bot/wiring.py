@@ -37,6 +37,7 @@ from flows.reconcile import Reconciler
 from flows.rollouts.looking import NO_RELAY, RelayBudget
 from flows.rollouts.reboot_runs import RebootRuns
 from flows.rollouts.watch import RolloutWatch
+from flows.rollouts.why import WhyDesk
 from flows.run_form import RunOffers
 from flows.runs import Runs
 from flows.stuck_desk import StuckDesk
@@ -65,6 +66,7 @@ from integrations.store.incidents import Incidents
 from integrations.store.intake import Intake
 from integrations.store.outbox import Outbox
 from integrations.store.replicas import Replicas
+from integrations.store.rollout_past import RolloutPast
 from integrations.store.work import WorkQueue
 from runbooks import Catalog
 
@@ -133,6 +135,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         clock=clock,
     )
     stuck = StuckDesk(gate=gate, world=world, orders=orders)
+    why = WhyDesk(world=world, gate=gate, records=deciding.ledger.records, past=RolloutPast(store))
     commands = Commands(
         gate=gate,
         world=world,
@@ -143,6 +146,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         forms=forms,
         approvals=approval_desk,
         policies=PolicyDesk(gate=gate, orders=orders, sites=adapters.sites, clock=clock),
+        why=why,
         catalog=catalog,
         linking=linking.door,
         linked=deciding.linked,
@@ -166,7 +170,13 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
             gate=gate,
             commands=commands,
             clicks=Clicks(
-                approvals=approval_desk, incidents=desk, runs=runs, forms=forms, stuck=stuck, linking=linking.device
+                approvals=approval_desk,
+                incidents=desk,
+                runs=runs,
+                forms=forms,
+                stuck=stuck,
+                why=why,
+                linking=linking.device,
             ),
             forms=forms,
             approvals=approval_desk,

@@ -30,8 +30,8 @@ class Form:
 
     @property
     def spaced(self) -> bool:
-        """True where the last argument may hold spaces: a rollout's name, or a reason."""
-        return bool(self.arguments) and self.arguments[-1].endswith(("name>", "name]", "reason…>"))
+        """True where the last argument may hold spaces: a rollout's name, what follows it, or a reason."""
+        return bool(self.arguments) and self.arguments[-1].endswith(("name>", "name]", "reason…>", "[n]"))
 
 
 FORMS: tuple[Form, ...] = (
@@ -59,6 +59,7 @@ FORMS: tuple[Form, ...] = (
     ),
     Form("rollout cancel", ("rollout", "cancel"), ("<name>",), "cancel what a finished rollout left open"),
     Form("rollout quit", ("rollout", "quit"), ("<name>",), "end by force cancels that no device confirms"),
+    Form("why", ("why",), ("<rollout> [n]",), "the last decision rule by rule; with a number, so many before it"),
     Form(
         "ask",
         ("ask",),

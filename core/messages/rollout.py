@@ -8,11 +8,13 @@ from core.messages.fold import folded
 from core.messages.states import MOODS, NOTICES, Notice
 from core.messages.stuck import STUCK
 from core.messages.text import at, count, literal, mono, plain
+from core.messages.why import WHY
 from core.rollouts.views import Bar, Mood, Progress
 
 REBOOT = "reboot"
 _CELLS = 10
 _LINES = 12
+_BUTTONS = 4
 _NAMES, _NAMED_LINES = 300, 8
 _FEW = 20
 """So many devices that only wait are named: while a group is at it all of them wait for a moment."""
@@ -36,9 +38,7 @@ def rollout_message(view: Progress) -> Message:
         blocks.append(section("\n".join(named)))
     blocks += _left_behind(view)
     blocks.append(context(*_notes(view)))
-    buttons = _buttons(view)
-    if buttons and view.stale_since is None:
-        blocks.append(actions(*buttons))
+    blocks.append(_row(view))
     return compose(what, *blocks)
 
 
@@ -182,9 +182,20 @@ def _notes(view: Progress) -> list[str]:
     return notes
 
 
+def _row(view: Progress) -> Block:
+    """At most four buttons, the dangerous one last; what does not fit stands in the menu."""
+    main, others = _buttons(view), _others(view)
+    if view.stale_since is not None:
+        return actions(others[-1])
+    if len(main) + len(others) > _BUTTONS:
+        return actions(*main, more=others)
+    last = 1 if view.can_stop else 0
+    return actions(*main[: len(main) - last], *others, *main[len(main) - last :])
+
+
 def _buttons(view: Progress) -> list[Button]:
-    """At most four: what goes on (promote, resume or continue) or pause, hold or its lifting, reboot, stop; of a
-    finished one only the cancel of what is still open."""
+    """At most three: what goes on (promote, resume or continue) or pause, hold or its lifting, stop; of a finished one
+    only the cancel of what is still open."""
     this = f"{view.stack}/{view.rollout}"
     to_next = f"{this}/{view.next_number}"
     devices = count(view.next_total, "device")
@@ -203,8 +214,6 @@ def _buttons(view: Progress) -> list[Button]:
         found.append(Button("hold", "Hold", this))
     if view.can_unhold:
         found.append(Button("unhold", "Lift hold", this, None, _unhold(view, devices)))
-    if view.can_reboot and len(found) < 3:
-        found.append(Button(REBOOT, f"Reboot {count(view.can_reboot, 'device')}…", this))
     if view.can_stop:
         found.append(Button("stop", "Stop", this, "danger", _stop(view)))
     if view.cancelable:
@@ -221,6 +230,13 @@ def _continue(view: Progress) -> str:
     wrong = [count(now.errors, "error")] if now.errors else []
     wrong += [f"{now.refuted} refuted"] if now.refuted else []
     return f"Continue despite {', '.join(wrong)}" if wrong else f"Continue at {100 * now.verified // now.total} %"
+
+
+def _others(view: Progress) -> list[Button]:
+    """What needs no question of its own, and so may stand in the menu. The last one is a look, at any time."""
+    this = f"{view.stack}/{view.rollout}"
+    found = [Button(REBOOT, f"Reboot {count(view.can_reboot, 'device')}…", this)] if view.can_reboot else []
+    return [*found, Button(WHY, "Why?", this)]
 
 
 def _named(name: str) -> str:

@@ -13,6 +13,7 @@ from core.alarms.facts import Severity
 from core.approvals import Phase as ApprovalPhase
 from core.incidents import Incident, Phase
 from core.rollouts.facts import RolloutStatus
+from core.rollouts.gates import Verdict
 from core.rollouts.views import Mood
 
 
@@ -144,6 +145,13 @@ APPROVALS: Mapping[ApprovalPhase, Look] = {
     ApprovalPhase.WITHDRAWN: Look("⚪", Colour.GREY, "WITHDRAWN"),
     ApprovalPhase.EXPIRED: Look("⚪", Colour.GREY, "EXPIRED"),
 }
+
+VERDICTS: Mapping[Verdict, Look] = {
+    Verdict.PASS: Look("🟢", Colour.GREEN, "PASS"),
+    Verdict.HOLD: Look("🟡", Colour.YELLOW, "HOLD"),
+    Verdict.FAIL: Look("🔴", Colour.RED, "FAIL"),
+}
+"""What a gate says, and a decision."""
 
 DEVICES: Mapping[Presence, Look] = {
     Presence.ONLINE: Look("🟢", Colour.GREEN, "ONLINE"),

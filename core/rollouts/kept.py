@@ -24,7 +24,8 @@ SAMPLES = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """`what`: "decided" or "promote". `said`: what came of it, in words, "" for a mere decision."""
+    """`what`: "decided" or "promote". `said`: what came of it, in words, "" for a mere decision. `policy_hash` as
+    it was audited: one that is reckoned anew may differ, where policies have learnt to say more since."""
 
     at: datetime
     what: str
@@ -34,6 +35,7 @@ class Moment:
     group_index: int | None
     told: str
     said: str = ""
+    policy_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,17 @@ class Sample:
 
 def moment(inputs: Inputs, decision: Decision, what: str = "decided", said: str = "") -> Moment:
     lean = replace(inputs, record=_lean(inputs.record))
-    return Moment(inputs.now, what, lean, decision.verdict, decision.gates, decision.group_index, decision.told, said)
+    return Moment(
+        at=inputs.now,
+        what=what,
+        inputs=lean,
+        verdict=decision.verdict,
+        gates=decision.gates,
+        group_index=decision.group_index,
+        told=decision.told,
+        said=said,
+        policy_hash=decision.policy_hash,
+    )
 
 
 def replay(kept: Moment, policy: PromotionPolicy | None = None) -> Decision:

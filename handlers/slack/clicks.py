@@ -9,8 +9,10 @@ from core.messages.links import LINK_CONFIRM, LINK_DECLINE
 from core.messages.stuck import STUCK
 from core.messages.text import literal
 from core.messages.views import RUN_FORM
+from core.messages.why import WHY, WHY_NEWEST
 from flows.incident_desk import IncidentDesk
 from flows.linking.device import DeviceLinking
+from flows.rollouts.why import WhyDesk
 from flows.runs import RunRequest, Runs
 from flows.stuck_desk import StuckDesk
 from handlers.slack.approvals import DECISIONS, ApprovalDesk
@@ -31,6 +33,7 @@ class Clicks:
         runs: Runs,
         forms: FormDesk,
         stuck: StuckDesk,
+        why: WhyDesk,
         linking: DeviceLinking | None,
     ) -> None:
         self._stuck = stuck
@@ -39,6 +42,7 @@ class Clicks:
         self._incidents = incidents
         self._runs = runs
         self._forms = forms
+        self._why = why
 
     async def answer(self, click: Click) -> list[Message]:
         """Private answers; what everybody should see changes in its own message. Raises Denied or OutsideError."""
@@ -46,6 +50,8 @@ class Clicks:
             return [await self._order(click)]
         if click.action in DECISIONS:
             return [await self._approvals.decide(click.user, click.action, click.value)]
+        if click.action in (WHY, WHY_NEWEST):
+            return [await self._why.pressed(click.user, click.value)]
         if click.action in _RUNBOOKS:
             await self._run(click)
             return []

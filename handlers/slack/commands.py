@@ -30,6 +30,7 @@ from flows.linking.ports import Place
 from flows.links import LinkDesk
 from flows.orders import RolloutOrders
 from flows.policy_desk import PolicyDesk
+from flows.rollouts.why import WhyDesk
 from flows.runs import RunRequest, Runs
 from flows.stuck_desk import StuckDesk
 from flows.world import Found, StackWorld, World
@@ -56,6 +57,7 @@ class Commands:
         forms: FormDesk,
         approvals: ApprovalDesk,
         policies: PolicyDesk,
+        why: WhyDesk,
         catalog: Catalog,
         linking: LinkDoor,
         linked: LinkDesk,
@@ -71,6 +73,7 @@ class Commands:
         self._forms = forms
         self._approvals = approvals
         self._policies = policies
+        self._why = why
         self._catalog = catalog
         self._linking = linking
         self._linked = linked
@@ -85,6 +88,7 @@ class Commands:
             "policy": self._policy,
             "rollout stuck": self._stuck_devices,
             **{form.name: self._order for form in FORMS if form.name.removeprefix("rollout ") in approvals.verbs},
+            "why": self._tell_why,
             "ask": self._ask,
             "approvals": self._list_approvals,
             "approve": self._decide,
@@ -245,6 +249,9 @@ class Commands:
 
     async def _policy(self, request: Typed, command: Command) -> list[Message]:
         return [await self._policies.explained(request.user, command.args[0])]
+
+    async def _tell_why(self, request: Typed, command: Command) -> list[Message]:
+        return [await self._why.named(request.user, command.args[0])]
 
     async def _ask(self, request: Typed, command: Command) -> list[Message]:
         word, rest = command.args

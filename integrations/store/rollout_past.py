@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import orjson
 from pydantic import TypeAdapter
@@ -22,8 +24,17 @@ FAMILIES = (
     Family("rollout curves", "cdm:rollout:curve:*", "90 days after the last point", RETENTION_S, SAMPLES, 4 << 20),
 )
 
+_Row: TypeAlias = tuple[bytes, Mapping[bytes, bytes]]
 _MOMENT = TypeAdapter(Moment)
 _SAMPLE = TypeAdapter(Sample)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Moments with their ids, newest first; the first is the one `back` before the newest of all."""
+
+    back: int
+    rows: Sequence[tuple[str, Moment]]
 
 
 class RolloutPast:
@@ -36,12 +47,22 @@ class RolloutPast:
         """The newest so many, oldest first."""
         return [_MOMENT.validate_json(raw) for raw in await self._newest(_past(stack, rollout), newest)]
 
+    async def page(self, stack: Stack, rollout: RolloutId, *, id: str = "", back: int = 0, count: int = 1) -> Page:
+        """So many, newest first: from the one with that id on, or the one so many before the newest; the oldest where
+        that one is not kept any more."""
+        rows: Sequence[_Row] = await self._store.xrevrange(_past(stack, rollout), count=MOMENTS)
+        ids = [row.decode() for row, _ in rows]
+        oldest = max(len(ids) - 1, 0)
+        first = min(back, oldest) if not id else ids.index(id) if id in ids else oldest
+        shown = [(ids[n], _MOMENT.validate_json(_raw(rows[n]))) for n in range(first, min(first + count, len(ids)))]
+        return Page(first, shown)
+
     async def samples(self, stack: Stack, rollout: RolloutId) -> Sequence[Sample]:
         return [_SAMPLE.validate_json(raw) for raw in await self._newest(_curve(stack, rollout), SAMPLES)]
 
     async def _newest(self, key: str, count: int) -> Sequence[bytes]:
-        rows: Sequence[tuple[bytes, Mapping[bytes, bytes]]] = await self._store.xrevrange(key, count=count)
-        return [zlib.decompress(fields[b"z"]) for _, fields in reversed(rows)]
+        rows: Sequence[_Row] = await self._store.xrevrange(key, count=count)
+        return [_raw(row) for row in reversed(rows)]
 
 
 def add_moment(stack: Stack, rollout: RolloutId, moment: Moment) -> list[Command]:
@@ -54,6 +75,10 @@ def add_sample(stack: Stack, rollout: RolloutId, sample: Sample) -> list[Command
 
 def _add(key: str, raw: bytes, keep: int) -> list[Command]:
     return [("XADD", key, "MAXLEN", keep, "*", "z", zlib.compress(raw)), ("EXPIRE", key, RETENTION_S)]
+
+
+def _raw(row: _Row) -> bytes:
+    return zlib.decompress(row[1][b"z"])
 
 
 def _plain(value: object) -> object:

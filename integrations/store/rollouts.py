@@ -49,6 +49,26 @@ class RolloutStore:
         rows = await self._store.hkeys(_tracked(stack))
         return tuple(RolloutId(n) for n in sorted(int(row) for row in rows))
 
+    async def followed_as(self, stack: Stack, name: str) -> RolloutId | None:
+        """The rollout still followed that has this name."""
+        rows: Mapping[bytes, bytes] = await self._store.hgetall(_tracked(stack))
+        found = [int(row) for row, named in rows.items() if named == name.encode()]
+        return RolloutId(max(found)) if found else None
+
+    async def called(self, stack: Stack, name: str) -> RolloutId | None:
+        """The newest rollout of that name, also one that ended. Reads every document where it is not followed any
+        more: not for a loop."""
+        if (followed := await self.followed_as(stack, name)) is not None:
+            return followed
+        found = None
+        prefix = _doc(stack, "").encode()
+        async for key in self._store.scan_iter(match=_doc("*", "*"), count=500):
+            raw = await self._store.get(key) if key.startswith(prefix) else None
+            record = None if raw is None else _RECORD.validate_json(raw)
+            if record is not None and record.name == name:
+                found = max(record.rollout, found or record.rollout)
+        return found
+
     async def record(self, stack: Stack, rollout: RolloutId) -> RolloutRecord:
         """The document, or an empty one (revision 0)."""
         raw = await self._store.get(_doc(stack, rollout))
@@ -98,7 +118,7 @@ def _chunks(rows: list[str | bytes], size: int) -> Iterable[list[str | bytes]]:
         yield rows[at : at + size]
 
 
-def _doc(stack: Stack, rollout: RolloutId) -> str:
+def _doc(stack: str, rollout: RolloutId | str) -> str:
     return f"cdm:rollout:doc:{stack}/{rollout}"
 
 

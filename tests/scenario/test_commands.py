@@ -30,6 +30,7 @@ SAID = {
     "device": ("device a-gw-006", "OTA Failure", "OTA Failure"),
     "rollout list": ("rollout list", RELEASE, RELEASE),
     "rollout status": (f"rollout status {RELEASE}", "1/1 verified", "1/1 verified"),
+    "why": (f"why {RELEASE} 0", "verified share", "verified share"),
     "rollout hold": (f"rollout hold {RELEASE}", "On hold", "needs the role cdm-operator"),
     "rollout unhold": (f"rollout unhold {RELEASE}", "The hold is lifted", "needs the role cdm-operator"),
     "rollout promote": (f"rollout promote {RELEASE}", "Group 2 is started", "needs the role cdm-operator"),
@@ -199,6 +200,19 @@ async def test_a_click_on_a_message_that_is_not_true_any_more_changes_nothing(ca
     assert mine == [0, 1]
 
 
+async def test_why_is_answered_privately_and_pages_back(cast: Cast) -> None:
+    """To a viewer too, who may see the rollout and change nothing."""
+    message = await cast.office.shows(ROLLOUTS, RELEASE, button="why")
+    newest = await cast.carol.presses(message, "why")
+    assert f"{RELEASE} on eu1: " in _flat(newest).replace("*", "")
+    assert "Decided for the scheduler at" in newest.shown
+    before = _pressed(newest, "why")
+    earlier = await cast.carol.presses(await _posted(cast.office, "why", before), "why")
+    assert earlier.shown != newest.shown
+    assert _pressed(earlier, "why-newest") == message.button("why").value
+    assert f"/cdm why {RELEASE} 2" in _flat(earlier)
+
+
 async def test_an_alarm_acknowledged_twice_is_said_to_be_done(cast: Cast) -> None:
     message = await cast.office.alarm("a-gw-008")
     slack = cast.office.world.servers["slack"].faults
@@ -286,6 +300,12 @@ async def _posted(here: Office, action: str, value: str) -> SeenMessage:
     async with httpx.AsyncClient(base_url=here.world.url("slack"), trust_env=False, headers=headers) as http:
         said = (await http.post("/api/chat.postMessage", json=body)).json()
     return await here.slack.wait_for(ROLLOUTS, lambda message: message.ts == said["ts"])
+
+
+def _pressed(said: SeenEphemeral, action: str) -> str:
+    """The value of that button in a private answer."""
+    parts = [part for block in said.blocks if block["type"] == "actions" for part in block["elements"]]
+    return next(str(part["value"]) for part in parts if part["action_id"] == action)
 
 
 def _flat(said: SeenEphemeral) -> str:

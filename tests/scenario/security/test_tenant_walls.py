@@ -40,6 +40,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "rollout status": ("rollout status", f"rollout status {SECRET_ROLLOUT}"),
     **{f"rollout {verb.value}": (f"rollout {verb.value} {SECRET_ROLLOUT}",) for verb in Verb},
     "policy": (f"policy {SECRET_ROLLOUT}",),
+    "why": (f"why {SECRET_ROLLOUT}", f"why {SECRET_ROLLOUT} 2"),
     "ask": (f"ask stop {SECRET_ROLLOUT} it is ours", f"ask continue {SECRET_ROLLOUT} it is ours"),
     "approvals": ("approvals",),
     "approve": ("approve {request}",),
@@ -66,6 +67,8 @@ PRESSED: tuple[tuple[str, str], ...] = (
     *((action, "{request}/{digest}") for action in sorted(DECISIONS)),
 )
 """What a button of another tenant's message says, or a request that nobody but Slack could have signed."""
+LOOKS: tuple[tuple[str, str], ...] = (("why", "eu1/{rollout}"), ("why-newest", "eu1/{rollout}"))
+"""Buttons that only show something: of what may not be seen there is nothing."""
 WHY: dict[str, str] = {"ask": "stop:eu1/{rollout}", "break-glass": "stop:eu1/{rollout}", "deny": "{request}"}
 """Buttons that open a form for a reason."""
 
@@ -155,6 +158,20 @@ async def test_no_button_with_a_value_of_another_tenant_does_or_tells_anything(
     refused = await cast.admin.presses(message, action)
     assert f"in {THEIRS}; you do not have it there" in read(refused.shown)
     assert "Who can help" not in refused.shown
+    assert not cast.leaked(await cast.told(cast.admin, before))
+
+
+@pytest.mark.parametrize(("action", "value"), [*LOOKS, ("why", "eu1/999"), ("why", "eu1/{rollout}/1-1")])
+async def test_no_button_that_shows_something_tells_anything_of_another_tenant(
+    cast: Cast, action: str, value: str
+) -> None:
+    message = await posted(cast.office, ROLLOUTS, [(action, value.format(**cast.names))])
+    before = {said.ts for said in await cast.admin.private()}
+    refused = await cast.admin.presses(message, action)
+    assert (
+        read(refused.shown)
+        == "⚠️ There is no rollout of that number in your tenants. /cdm rollout list shows those under way."
+    )
     assert not cast.leaked(await cast.told(cast.admin, before))
 
 

@@ -23,12 +23,16 @@ from core.messages.rollout import rollout_alarm, rollout_message
 from core.messages.rollout_list import RolloutLine, rollout_list_message
 from core.messages.run import RunState, RunView, run_message
 from core.messages.stuck import stuck_message
-from core.rollouts.actors import person
-from core.rollouts.facts import DistributionSet, TargetFacts
+from core.messages.why import Past, WhyView, why_message
+from core.rollouts.actors import ActorKind, person
+from core.rollouts.decide import decide_on
+from core.rollouts.facts import Counts, DistributionSet, TargetFacts
+from core.rollouts.kept import Moment, moment
 from core.rollouts.reboot import Reboot, Step, StepState
 from core.rollouts.views import Bar, Mood, Progress
 from core.rollouts.work import Stuck, Sweep, Trouble
 from tests.unit.core.approval_samples import APPROVAL_SAMPLES
+from tests.unit.core.rollouts.cases import Case, verified
 
 NOW = datetime(2026, 11, 24, 10, 5, tzinfo=UTC)
 EU1, A = Stack("eu1"), Tenant("customer-a")
@@ -236,6 +240,25 @@ SWEEP = Sweep(
     ((Trouble.SILENT, 1), (Trouble.SOFT, 1), (Trouble.NOT_BACK, 1), (Trouble.EXCLUDED_NEW, 1)),
 )
 
+
+def _decided(case: Case, minutes_ago: float) -> Moment:
+    inputs = case.inputs(ActorKind.SCHEDULER)
+    return replace(
+        moment(inputs, decide_on(inputs)), at=NOW - timedelta(minutes=minutes_ago), policy_hash="3f1c0a94e2b7d856"
+    )
+
+
+_FEW = Case(evidence=verified(23, 25)).first(counts=Counts(finished=24, running=1))
+WHY = WhyView(
+    stack="eu1",
+    rollout=17,
+    name="release-1.1.0",
+    moment=_decided(Case(), 1),
+    earlier=[Past(1, _decided(_FEW, 4)), Past(2, _decided(_FEW.but(evidence=verified(9, 25)), 9))],
+    before="1764237840000-0",
+    newest=True,
+)
+
 RUN = RunView(
     title="RAUC slots",
     device="a-gw-007",
@@ -300,6 +323,8 @@ SAMPLES: Mapping[str, Message] = {
     "rollout-stuck": rollout_message(STUCK),
     "rollout-left-open": rollout_message(LEFT_OPEN),
     "stuck-list": stuck_message("release-1.1.0", "eu1", 17, SWEEP, named=True),
+    "why": why_message(WHY),
+    "why-waits": why_message(replace(WHY, moment=_decided(_FEW, 4), earlier=(), before="", newest=False)),
     "run": run_message(RUN),
     "run-failed": run_message(RUN_FAILED),
     "device": device_message(DEVICE),

@@ -16,7 +16,19 @@ from core.messages.blocks import Message
 from core.messages.incident import incident_message
 from core.messages.rollout import rollout_message
 from core.messages.run import RunState, run_message
-from core.messages.states import APPROVALS, DEVICES, HAWKBIT, MOODS, NOTICES, PHASES, RUNS, SEVERITIES, Colour, Look
+from core.messages.states import (
+    APPROVALS,
+    DEVICES,
+    HAWKBIT,
+    MOODS,
+    NOTICES,
+    PHASES,
+    RUNS,
+    SEVERITIES,
+    VERDICTS,
+    Colour,
+    Look,
+)
 from core.rollouts.views import Mood
 from tests.unit.core import message_samples as samples
 from tests.unit.core.message_samples import SAMPLES, as_text, notification
@@ -30,6 +42,7 @@ TABLES: Mapping[str, Mapping[Any, Look]] = {
     "hawkBit": HAWKBIT,
     "run": RUNS,
     "approval": APPROVALS,
+    "verdict": VERDICTS,
     "device": DEVICES,
     "notice": NOTICES,
 }
@@ -141,6 +154,8 @@ def test_what_cannot_be_taken_back_is_asked_about_and_said_to_be_final() -> None
         ("rollout-done", ("DONE", "release-1.1.0", "eu1", "150 of 150 verified")),
         ("rollout-reboot", ("WAITING", "release-1.1.0", "eu1", "21 of 25 verified")),
         ("reboot", ("FAILED", "Reboot 4 devices", "release-1.1.0", "3 back")),
+        ("why", ("PASS", "release-1.1.0", "eu1", "group 2 may start")),
+        ("why-waits", ("HOLD", "release-1.1.0", "eu1", "group 2 waits")),
         ("run", ("DONE", "RAUC slots", "a-gw-007", "slot A")),
         ("device", ("OFFLINE", "a-gw-007", "1 active alarm")),
         ("unexpected", ("UNEXPECTED", "release-1.1.0", "eu1", "group 3")),
