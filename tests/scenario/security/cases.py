@@ -190,7 +190,6 @@ UNREACHED = {
     Action.SILENCE,
     Action.ONCALL,
     Action.RUN_READ_MANY,
-    Action.RUN_CHANGE_MANY,
     Action.START,
     Action.CREATE,
     Action.ROLLBACK,
