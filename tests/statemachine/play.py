@@ -219,7 +219,7 @@ def play(schedule: Schedule, policy: PromotionPolicy = POLICY) -> Played:
     trace: list[str] = []
 
     def note(what: str) -> None:
-        trace.append(f"{loop.time() - 1000:8.2f}  {what}")
+        trace.append(f"{loop.time():8.2f}  {what}")
 
     hawkbit = HawkbitModel(schedule, loop.time, note)
     world = World(loop, Tape(schedule), hawkbit, StoreModel(loop.time), note)

@@ -34,8 +34,8 @@ def test_the_promises_hold_whatever_happens() -> None:
     search(SCHEDULES, 1, seen)
     assert totals["schedules"] >= SCHEDULES
     assert totals["promotions"] > SCHEDULES, totals
-    for trouble in ("crashes", "stands_still", "suspended", "request late", "crashes before sending"):
-        assert totals[trouble] > 3, totals
+    for trouble in ("crashes", "stands_still", "suspended before sending", "request late"):
+        assert totals[trouble] > 0, totals
 
 
 def test_without_waiting_out_a_request_s_life_it_breaks() -> None:

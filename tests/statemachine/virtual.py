@@ -15,7 +15,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop of this one schedule. It waits for nothing outside, so timers are all that moves it."""
 
     def __init__(self) -> None:
-        self._passed = 1000.0
+        self._passed = 0.0
         super().__init__(_Leaping(self))
 
     def time(self) -> float:
