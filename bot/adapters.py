@@ -14,6 +14,7 @@ from core.access import Action, Role
 from core.approvals import Rule
 from core.ids import Channel, Realm, Stack, Tenant
 from core.ports import Clock
+from core.rollouts.alarmed import AlarmKinds
 from flows.realms import Realms
 from flows.rollouts.site import Site
 from flows.rollouts.slot_reader import SlotReader
@@ -76,6 +77,10 @@ def approval_rules(settings: Settings) -> dict[Action, Rule]:
         Action(name): Rule(**{**given.model_dump(), "least": Role(given.least)})
         for name, given in settings.approvals.items()
     }
+
+
+def alarm_kinds(settings: Settings) -> AlarmKinds:
+    return AlarmKinds(settings.alarms.ota_failure)
 
 
 def _stack_world(section: StackSection, stack: AsyncExitStack) -> StackWorld:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.adapters import Adapters, approval_rules
+from bot.adapters import Adapters, alarm_kinds, approval_rules
 from bot.audit_keys import keyring
 from bot.realms import access_rules
 from bot.settings import Settings
@@ -23,6 +23,7 @@ from flows.gate import Gate
 from flows.links import LinkDesk
 from flows.orders import RolloutOrders
 from flows.rollouts.acts import RolloutActs
+from flows.rollouts.alarms import RolloutAlarms
 from flows.rollouts.brakes import Brakes
 from flows.rollouts.device_acts import DeviceActs
 from flows.rollouts.device_work import DeviceWorks
@@ -81,7 +82,8 @@ def build_deciding(settings: Settings, adapters: Adapters, store: Store, clock: 
         clock=clock,
     )
     records = RolloutStore(store)
-    ledger = Ledger(records, leases, audit, outbox, clock)
+    alarms = RolloutAlarms(store, clock, alarm_kinds(settings))
+    ledger = Ledger(records, leases, audit, outbox, clock, alarms)
     settler = Settler(ledger)
     promoter, brakes = Promoter(adapters.sites, ledger, settler), Brakes(adapters.sites, ledger)
     reboots, works = Reboots(store), DeviceWorks(adapters.sites, ledger)

@@ -237,6 +237,12 @@ class StackSection(Section):
         return tenants
 
 
+class AlarmsSection(Section):
+    """What ThingsBoard's rules call the alarm of a failed update."""
+
+    ota_failure: str = Field("OTA Failure", min_length=1, description="As cdm thingsboard wiring makes it")
+
+
 class Timing(Section):
     reconcile_s: Seconds = 60.0
     work_max_age_s: Seconds = Field(300.0, description="A click or command older than this is refused, not carried out")
@@ -267,6 +273,7 @@ class Settings(BaseSettings):
     approvals: dict[str, ApprovalSection] = Field(
         default_factory=dict, description="By action (stop, continue_failed, …): what it needs beyond the table"
     )
+    alarms: AlarmsSection = AlarmsSection()
     timing: Timing = Timing()
     runbooks_dir: Path | None = None
     links: dict[str, str] = Field(

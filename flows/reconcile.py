@@ -60,6 +60,12 @@ class Reading:
     told: bool = False
 
 
+async def reading_of(store: Store, stack: Stack, tenant: Tenant) -> Reading:
+    """As the store has it; all zeros where it was never read."""
+    raw = await store.get(_key(stack, tenant))
+    return Reading(**orjson.loads(raw)) if raw else Reading()
+
+
 class Reconciler:
     """`tick` at start and every minute or so; two processes may tick, one of them reads."""
 
@@ -93,8 +99,7 @@ class Reconciler:
 
     async def reading(self, stack: Stack, tenant: Tenant) -> Reading:
         """How reading this tenant's alarms goes, whichever process does it."""
-        raw = await self._store.get(_key(stack, tenant))
-        return Reading(**orjson.loads(raw)) if raw else Reading()
+        return await reading_of(self._store, stack, tenant)
 
     async def _guarded(self, stack: Stack, tenant: TenantWorld, gate: asyncio.Semaphore) -> None:
         async with gate:

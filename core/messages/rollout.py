@@ -70,6 +70,7 @@ def _numbers(view: Progress) -> list[str]:
     if view.mood is Mood.FAILED:
         wrong = [count(now.errors, "error")] if now.errors else []
         wrong += [f"{now.refuted} refuted"] if now.refuted else []
+        wrong += [count(now.alarmed, "OTA failure alarm")] if now.alarmed else []
         return [f"*{', '.join(wrong)}*", *shown, f"{_waiting(view)} not started"] if wrong else shown
     if view.next_number is not None:
         shown.append(f"next: group {view.next_number}, {count(view.next_total, 'device')}")
@@ -130,8 +131,9 @@ def _unproven(one: Bar) -> str:
 
 
 def _named_devices(one: Bar) -> list[str]:
-    """Which devices did not prove the new version (yet), and which are not counted."""
+    """Which devices raised an alarm about it or did not prove the new version (yet), and which are not counted."""
     kinds = (
+        ("OTA failure raised", one.alarmed, one.alarmed_names),
         ("Refuted", one.refuted, one.refuted_names),
         ("Unknown", one.unknown, one.unknown_names),
         ("Await a reboot", one.awaiting, one.awaiting_names if one.awaiting <= _FEW else ()),

@@ -321,17 +321,19 @@ def _confidence(i: Inputs) -> Gate:
 
 
 def _errors(i: Inputs) -> Gate:
-    """Watched while paused too, since hawkBit does not. A group in `error` stays so for good."""
+    """Watched while paused too, since hawkBit does not. A group in `error` stays so for good. A failed device counts
+    once, however many sources tell of it; of two counts of hawkBit's the higher one holds."""
     group = focus(i.snapshot)
     if group is None:
         return _hold_on("errors", Reason.NO_DEVICES)
-    numbers = i.tally
-    bad = group.counts.error + (numbers.refuted if numbers else 0)
+    numbers, known = i.tally, i.known
+    alarmed = known.alarmed if known else 0
+    bad = max(group.counts.error, known.failed if known else 0) + (numbers.refuted if numbers else 0) + alarmed
     total = numbers.total if numbers else group.total
     allowed = i.policy.errors_allowed(total)
     if bad > allowed or group.status is GroupStatus.ERROR:
-        return _fail("errors", Reason.ERRORS_OVER_BUDGET, errors=bad, allowed=allowed, of=total)
-    return _pass("errors", errors=bad, allowed=allowed)
+        return _fail("errors", Reason.ERRORS_OVER_BUDGET, errors=bad, allowed=allowed, of=total, alarmed=alarmed)
+    return _pass("errors", errors=bad, allowed=allowed, alarmed=alarmed)
 
 
 def _soak(i: Inputs) -> Gate:

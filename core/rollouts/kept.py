@@ -74,8 +74,7 @@ def differences(moments: Sequence[Moment], policy: PromotionPolicy) -> list[tupl
 
 def sample(view: Progress, status: RolloutStatus, now: datetime) -> Sample:
     """A point of the curve, without anybody's name."""
-    bars = tuple(replace(one, refuted_names=(), unknown_names=(), excluded_names=()) for one in view.bars)
-    return Sample(now, status.value, bars)
+    return Sample(now, status.value, tuple(one.nameless() for one in view.bars))
 
 
 def is_due_for_sample(record: RolloutRecord, began_at: datetime, now: datetime) -> bool:

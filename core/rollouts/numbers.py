@@ -7,31 +7,44 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.ids import DeviceName, GroupId
-from core.rollouts.records import GroupEvidence
+from core.rollouts.records import DeviceEvidence, DeviceState, GroupEvidence
 from core.rollouts.verify import Tally, tally
 
 
 @dataclass(frozen=True, slots=True)
 class GroupNumbers:
-    """`present`: devices counted in the group at `members_read_at`, excluded ones among them."""
+    """`present`: devices counted in the group at `members_read_at`, excluded ones among them. `alarmed`: devices whose
+    OTA failure alarm is all that tells of their error. `failed`: those that hawkBit counted as errors when `alarmed`
+    was told apart from them."""
 
     group: GroupId
     tally: Tally
     present: int
     claims_read_at: datetime | None
     members_read_at: datetime | None
+    alarmed: int = 0
+    failed: int = 0
 
 
 def numbers_of(evidence: GroupEvidence | None, excluded: Iterable[DeviceName] = ()) -> GroupNumbers | None:
     if evidence is None:
         return None
+    out = frozenset(excluded)
     return GroupNumbers(
         group=evidence.group,
-        tally=tally(evidence, excluded),
+        tally=tally(evidence, out),
         present=sum(device.member for device in evidence.devices.values()),
         claims_read_at=evidence.claims_read_at,
         members_read_at=evidence.members_read_at,
+        alarmed=sum(only_alarmed(one) for name, one in evidence.devices.items() if name not in out),
+        failed=evidence.failed,
     )
+
+
+def only_alarmed(device: DeviceEvidence) -> bool:
+    """Its OTA failure alarm is the only sign of its error: neither hawkBit nor its proof counts as one already."""
+    refuted = device.member and device.state is DeviceState.REFUTED
+    return device.alarmed and not device.failed and not refuted
 
 
 @dataclass(frozen=True, slots=True)

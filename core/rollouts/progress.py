@@ -88,7 +88,9 @@ def reason_in_words(gate: Gate) -> str:
     numbers = dict(gate.numbers)
     if gate.reason is Reason.SHARE_UNREACHABLE:
         numbers["best_pct"] = 100 * int(numbers["at_best"]) / int(numbers["of"])
-    return _WORDS[gate.reason].format(**numbers)
+    said = _WORDS[gate.reason].format(**numbers)
+    alarmed = numbers.get("alarmed", 0) if gate.reason is Reason.ERRORS_OVER_BUDGET else 0
+    return f"{said} ({alarmed} of them told by alarms alone)" if alarmed else said
 
 
 def progress(
@@ -213,6 +215,8 @@ def _bar(
         awaiting_names=_named(awaiting),
         awaiting_until=max(filter(None, deadlines), default=None),
         by_claims=numbers is not None and policy.verified_by(number) is Verification.CLAIMED,
+        alarmed=sum(device.alarmed for device in left.values()),
+        alarmed_names=_named(name for name, device in left.items() if device.alarmed),
     )
 
 

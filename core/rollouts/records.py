@@ -77,6 +77,8 @@ class DeviceEvidence:
     `slots`             the same over the relay
     `member`            was in the group at the last count
     `proof`             what `state` was judged by
+    `alarmed`           has an open OTA failure that was raised since this update began
+    `failed`            hawkBit counts its action as an error, as far as that was asked
     """
 
     device: DeviceName
@@ -91,16 +93,20 @@ class DeviceEvidence:
     tenant: str | None = None
     slots: SlotLooks = SlotLooks()
     proof: Verification = Verification.TELEMETRY
+    alarmed: bool = False
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class GroupEvidence:
-    """The evidence of one group. Every device ever seen in it stays: a deleted device must not better the share."""
+    """The evidence of one group. Every device ever seen in it stays: a deleted device must not better the share.
+    `failed`: how many hawkBit counted as errors when their names were asked; 0 where they were not."""
 
     group: GroupId
     devices: Mapping[DeviceName, DeviceEvidence] = field(default_factory=dict)
     claims_read_at: datetime | None = None
     members_read_at: datetime | None = None
+    failed: int = 0
 
 
 class PauseState(StrEnum):

@@ -35,6 +35,7 @@ class Bar:
     then those that await a reboot have proven themselves, or are unknown. `by_claims`: policy takes hawkBit's claims
     for proof here, so nothing proves the verified ones.
 
+    `alarmed`: devices with an open OTA failure of this update.
     `*_names` are the first of those devices by name, at most `NAMED`; the counts say how many there are.
     """
 
@@ -57,6 +58,13 @@ class Bar:
     awaiting_names: tuple[str, ...] = ()
     awaiting_until: datetime | None = None
     by_claims: bool = False
+    alarmed: int = 0
+    alarmed_names: tuple[str, ...] = ()
+
+    def nameless(self) -> Bar:
+        none: tuple[str, ...] = ()
+        bare = replace(self, refuted_names=none, unknown_names=none, excluded_names=none)
+        return replace(bare, awaiting_names=none, alarmed_names=none)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +113,4 @@ class Progress:
 
 def nameless(view: Progress) -> Progress:
     """The same without any device's name: for who may not see all the tenants whose devices are in it."""
-    none: tuple[str, ...] = ()
-    bars = tuple(
-        replace(one, refuted_names=none, unknown_names=none, excluded_names=none, awaiting_names=none)
-        for one in view.bars
-    )
-    return replace(view, bars=bars)
+    return replace(view, bars=tuple(one.nameless() for one in view.bars))

@@ -14,6 +14,7 @@ from core.ports import Clock
 from core.rollouts.actors import Actor
 from core.rollouts.records import RolloutRecord
 from core.rollouts.views import Mood
+from flows.rollouts.alarms import RolloutAlarms
 from flows.rollouts.site import Site
 from integrations.store.audit import AuditLog, Line
 from integrations.store.leases import Command, Lease, Leases
@@ -52,13 +53,22 @@ class Held:
 
 
 class Ledger:
-    """The one way to change what is kept of a rollout."""
+    """The one way to change what is kept of a rollout; `alarms` is what is kept of its devices' alarms."""
 
-    def __init__(self, records: RolloutStore, leases: Leases, audit: AuditLog, outbox: Outbox, clock: Clock) -> None:
+    def __init__(
+        self,
+        records: RolloutStore,
+        leases: Leases,
+        audit: AuditLog,
+        outbox: Outbox,
+        clock: Clock,
+        alarms: RolloutAlarms,
+    ) -> None:
         self.records = records
         self.leases = leases
         self.audit = audit
         self.clock = clock
+        self.alarms = alarms
         self._outbox = outbox
 
     @asynccontextmanager

@@ -45,15 +45,20 @@ async def read_and_decide(
     first = await site.snapshot(record.rollout, clock)
     if first is None:
         return None
-    evidence, policy = None, site.policy_of(first.rollout, record)
+    evidence, shares, policy = None, None, site.policy_of(first.rollout, record)
     group = focus(first)
     if group is not None:
         kept = await ledger.records.evidence(site.stack, record.rollout, group.id)
         evidence = await site.recount(first, group, kept, policy, clock)
+        alarms = await ledger.alarms.open(site.stack, record.tenants)
+        evidence = await ledger.alarms.noted(site, first, record, group, evidence, alarms)
+        shares = await ledger.alarms.shares(first, record, policy, alarms, {group.id: evidence})
     read_from, read_from_at = clock.monotonic(), clock.now()
     snapshot = await site.snapshot(record.rollout, clock)
     if snapshot is None:
         return None
     numbers = numbers_of(evidence, record.excluded)
-    inputs = Inputs(snapshot, policy, numbers, record, site.account, clock.now(), kind, alarms=None, approved=approved)
+    inputs = Inputs(
+        snapshot, policy, numbers, record, site.account, clock.now(), kind, alarms=shares, approved=approved
+    )
     return Fresh(snapshot, decide_on(inputs), record, evidence, read_from, read_from_at, inputs)

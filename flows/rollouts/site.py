@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from core.errors import NotFound
 from core.ids import Channel, RolloutId, Stack, Tenant
@@ -94,4 +94,4 @@ def judged(
     """The devices of the group of that number, each with its state as policy verifies that group."""
     now, by = clock.now(), policy.verified_by(number)
     devices = {n: judge(d, wanted.version, policy, now, by) for n, d in evidence.devices.items()}
-    return GroupEvidence(evidence.group, devices, evidence.claims_read_at, evidence.members_read_at)
+    return replace(evidence, devices=devices)

@@ -26,7 +26,7 @@ from core.rollouts.decide import Decision, Pause, Promote, SetHold, decide_on, o
 from core.rollouts.facts import GroupFacts, GroupStatus, RolloutFacts, RolloutStatus, Snapshot
 from core.rollouts.gates import Inputs
 from core.rollouts.kept import is_due_for_sample, moment, sample
-from core.rollouts.numbers import numbers_of
+from core.rollouts.numbers import AlarmShares, numbers_of
 from core.rollouts.policy import PromotionPolicy
 from core.rollouts.progress import progress
 from core.rollouts.records import GroupEvidence, Hold, RolloutRecord
@@ -65,7 +65,8 @@ _WITH_DEVICES = (
 @dataclass(frozen=True, slots=True)
 class _Reading:
     """What one tick read about one rollout. `tenants`: whose devices are in it, empty where nobody could say (yet);
-    `old` is the evidence as stored, `new` with this reading folded in; `sweep` None where none was due."""
+    `old` is the evidence as stored, `new` with this reading folded in; `sweep` None where none was due, `alarms` where
+    policy sets no limit for them."""
 
     snapshot: Snapshot
     revision: int
@@ -75,6 +76,7 @@ class _Reading:
     new: dict[GroupId, GroupEvidence]
     sweep: Sweep | None
     working: bool
+    alarms: AlarmShares | None
 
 
 class RolloutWatch:
@@ -209,6 +211,8 @@ class RolloutWatch:
         groups = await site.rollouts.groups(facts.id)
         snapshot = Snapshot(site.stack, facts, groups, clock.now())
         wanted, policy = await site.wanted(facts.set_id), site.policy_of(facts, record)
+        tenants = record.tenants or await self._tenants(facts)
+        alarms = await self._ledger.alarms.open(site.stack, tenants)
         old: dict[GroupId, GroupEvidence] = {}
         new: dict[GroupId, GroupEvidence] = {}
         for group in _worth_reading(snapshot):
@@ -217,15 +221,16 @@ class RolloutWatch:
             number, started = number_of(snapshot, group), group.status.started
             if started:
                 evidence = await self._recount(snapshot, group, kept, record, policy)
+                evidence = await self._ledger.alarms.noted(site, snapshot, record, group, evidence, alarms)
             else:
                 evidence = await self._prepare(snapshot, group, kept)
             chosen = budget.take(evidence, number, policy.verified_by(number), unseen_only=not started)
             evidence = await self._looker.look(evidence, chosen)
             new[group.id] = judged(evidence, number, wanted, policy, clock)
-        tenants = record.tenants or await self._tenants(facts)
+        shares = await self._ledger.alarms.shares(snapshot, record, policy, alarms, new)
         swept = await self._sweeper.sweep(snapshot, record, new, wanted)
         working = record.work is not None
-        return _Reading(snapshot, record.revision, str(wanted), tenants, old, new, swept, working)
+        return _Reading(snapshot, record.revision, str(wanted), tenants, old, new, swept, working, shares)
 
     async def _tenants(self, facts: RolloutFacts) -> tuple[Tenant, ...]:
         if facts.status not in _WITH_DEVICES:
@@ -293,9 +298,9 @@ class RolloutWatch:
         new_here = record.revision == 0
         record = replace(record, name=snapshot.rollout.name, stale=False, seen_before=_seen_before(reading, policy))
         record = replace(record, tenants=reading.tenants, sweep=reading.sweep or record.sweep)
-        record = observe(snapshot, policy, evidence, record, now, account=site.account)
+        record = observe(snapshot, policy, evidence, record, now, account=site.account, alarms=reading.alarms)
         numbers = numbers_of(evidence, record.excluded)
-        inputs = Inputs(snapshot, policy, numbers, record, site.account, now, ActorKind.SCHEDULER)
+        inputs = Inputs(snapshot, policy, numbers, record, site.account, now, ActorKind.SCHEDULER, reading.alarms)
         by_policy = decide_on(inputs)
         if isinstance(by_policy.intent, SetHold):
             record = replace(record, hold=Hold(now, SCHEDULER, f"a gate failed: {by_policy.intent.reason}"))

@@ -133,6 +133,11 @@ class Intake:
         answer = await self._store.xread({STREAM: "0-0"}, count=count, block=min(max(wait_ms, 1), 500))
         return [_entry(id.decode(), fields) for _, rows in answer for id, fields in rows]
 
+    async def oldest_ms(self) -> int | None:
+        """When the oldest entry that is not folded yet came in; None where there is none."""
+        rows = await self._store.xrange(STREAM, count=1)
+        return min((_entry(id.decode(), fields).heard_ms for id, fields in rows), default=None)
+
     def done(self, entries: Sequence[Entry]) -> list[Command]:
         """The commands by which folded entries leave the inbox, for the commit that writes what they changed."""
         ids = [entry.id for entry in entries]

@@ -105,8 +105,9 @@ class RolloutStore:
         for name, device in new.devices.items():
             if device != old.devices.get(name):
                 rows += [name, orjson.dumps(device)]
-        if rows or (new.claims_read_at, new.members_read_at) != (old.claims_read_at, old.members_read_at):
-            rows += ["", orjson.dumps(replace(new, devices={}))]
+        head = replace(new, devices={})
+        if rows or head != replace(old, devices={}):
+            rows += ["", orjson.dumps(head)]
         if not rows:
             return []
         commands: list[Command] = [("HSET", key, *part) for part in _chunks(rows, 2 * _CHUNK)]

@@ -121,7 +121,7 @@ def test_a_pass_means_what_it_says(case: Case, kind: ActorKind) -> None:
 def test_worse_inputs_never_make_a_better_verdict(case: Case, data: st.DataObject) -> None:
     record = case.observed()
     before = decide(case.snapshot, case.policy, case.evidence, record, NOW, account=BOT).verdict
-    worse = data.draw(st.sampled_from(["unverify", "error", "age", "forget", "hold"]))
+    worse = data.draw(st.sampled_from(["unverify", "error", "alarm", "age", "forget", "hold"]))
     evidence, now, snapshot = case.evidence, NOW, case.snapshot
     if worse == "unverify" and evidence is not None and evidence.devices:
         name = data.draw(st.sampled_from(sorted(evidence.devices)))
@@ -136,6 +136,10 @@ def test_worse_inputs_never_make_a_better_verdict(case: Case, data: st.DataObjec
             counts = replace(first.counts, running=first.counts.running - 1, error=first.counts.error + 1)
             snapshot = replace(snapshot, groups=(replace(first, counts=counts), *case.groups[1:]))
             record = observe(snapshot, case.policy, evidence, record, ago(60), account=BOT)
+    elif worse == "alarm" and evidence is not None and evidence.devices:
+        name = data.draw(st.sampled_from(sorted(evidence.devices)))
+        devices = {**evidence.devices, name: replace(evidence.devices[name], alarmed=True)}
+        evidence = replace(evidence, devices=devices)
     elif worse == "age":
         now = NOW + timedelta(seconds=1000)
     elif worse == "forget":

@@ -14,9 +14,11 @@ from core.devices import DeviceFacts, Reading
 from core.errors import Unavailable
 from core.ids import Channel, DeviceName, RolloutId, Stack, Tenant
 from core.ports import Clock, Devices
+from core.rollouts.alarmed import AlarmKinds
 from core.rollouts.facts import RolloutFacts
 from core.rollouts.policies import PolicyRule
 from core.rollouts.policy import PromotionPolicy
+from flows.rollouts.alarms import RolloutAlarms
 from flows.rollouts.brakes import Brakes
 from flows.rollouts.device_work import DeviceWorks
 from flows.rollouts.ledger import Ledger
@@ -206,6 +208,7 @@ class Lab:
             AuditLog(store, self.clock),
             Outbox(self.store, self.clock),
             self.clock,
+            RolloutAlarms(self.store, self.clock, AlarmKinds()),
         )
         settler = Settler(ledger)
         promoter, brakes = Promoter(sites, ledger, settler), Brakes(sites, ledger)

@@ -17,8 +17,10 @@ from core.devices import DeviceFacts, Reading
 from core.errors import OutcomeUnknown, Unavailable
 from core.ids import Channel, DeviceName, GroupId, RolloutId, Stack, Tenant
 from core.ports import Rollouts
+from core.rollouts.alarmed import AlarmKinds
 from core.rollouts.facts import Claim, DistributionSet, GroupFacts, RolloutFacts
 from core.rollouts.policy import PromotionPolicy
+from flows.rollouts.alarms import RolloutAlarms
 from flows.rollouts.brakes import Brakes
 from flows.rollouts.ledger import Ledger
 from flows.rollouts.promote import Promoter
@@ -40,6 +42,13 @@ EU1, TENANT, CHANNEL = Stack("eu1"), Tenant("customer-a"), Channel("C0ROLLOUTS")
 WATCH_S = 2.0
 _ANSWER_S = 5.0
 _WRITTEN: ContextVar[Mapping[str, Any]] = ContextVar("the attempt this task has just written down")
+
+
+class _NoAlarms(RolloutAlarms):
+    """No tenant's alarms were ever read, and no policy here has a limit for them."""
+
+    async def open(self, stack: Stack, tenants: Sequence[Tenant]) -> None:
+        return None
 
 
 @dataclass(slots=True)
@@ -78,7 +87,8 @@ class Process:
         site = Site(EU1, hawkbit, unused, unused, {TENANT: _Devices(self)}, self.policy, CHANNEL, BOT)
         sites = {EU1: site}
         leases, audit = Leases(store, self), AuditLog(store, self)
-        self.ledger = Ledger(RolloutStore(store), leases, audit, Outbox(store, self), self)
+        alarms = _NoAlarms(store, self, AlarmKinds())
+        self.ledger = Ledger(RolloutStore(store), leases, audit, Outbox(store, self), self, alarms)
         settler = Settler(self.ledger)
         self.promoter, self.brakes = Promoter(sites, self.ledger, settler), Brakes(sites, self.ledger)
 
