@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.adapters import Adapters
+from bot.adapters import Adapters, alarm_kinds
 from bot.deciding import build_deciding
 from bot.health import Readiness
 from bot.health import build_router as health_router
@@ -41,6 +41,7 @@ from flows.rollouts.why import WhyDesk
 from flows.run_form import RunOffers
 from flows.runs import Runs
 from flows.stuck_desk import StuckDesk
+from flows.updates import UpdateReader
 from handlers.link.confirm import Confirming
 from handlers.link.router import build_router as link_router
 from handlers.slack.answers import Answers
@@ -67,6 +68,7 @@ from integrations.store.intake import Intake
 from integrations.store.outbox import Outbox
 from integrations.store.replicas import Replicas
 from integrations.store.rollout_past import RolloutPast
+from integrations.store.update_stories import UpdateStories
 from integrations.store.work import WorkQueue
 from runbooks import Catalog
 
@@ -104,7 +106,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
     deciding = build_deciding(settings, adapters, store, clock)
     world, gate, audit = deciding.world, deciding.gate, deciding.audit
     outbox, leases, orders = deciding.outbox, deciding.leases, deciding.orders
-    intake, incidents = Intake(store), Incidents(store)
+    intake, incidents, stories = Intake(store), Incidents(store), UpdateStories(store)
     approvals = deciding.approvals
     approval_desk = ApprovalDesk(gate=gate, orders=orders, acts=deciding.acts, approvals=approvals)
     desk = IncidentDesk(
@@ -207,6 +209,11 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
             leases=leases,
             clock=clock,
             links=settings.links,
+            kinds=alarm_kinds(settings),
+            stories=stories,
+            updates=UpdateReader(
+                world=world, incidents=incidents, stories=stories, records=deciding.ledger.records, clock=clock
+            ),
         ),
         reconciler=Reconciler(
             world=world, store=store, intake=intake, incidents=incidents, outbox=outbox, leases=leases, clock=clock

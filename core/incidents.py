@@ -20,6 +20,7 @@ from typing import Any
 from core.alarms.facts import Severity
 from core.alarms.fold import AlarmState
 from core.ids import AlarmId, DeviceName, IncidentId, Stack, Tenant
+from core.ota import UpdateStory
 
 GROUP_ABOVE = 5
 """So many devices of one (tenant, type) keep messages of their own; one more makes a group."""
@@ -82,7 +83,7 @@ class Incident:
     """`repeats` counts further alarms of devices already in it. `part_of`: a group took it over, this is a pointer now.
 
     `shown`: its message has been wanted, so it must go on telling the truth. `filed`: so many alarms stood in the list
-    that was last uploaded.
+    that was last uploaded. `update`: what hawkBit knows of the update that failed, where its alarm tells of one.
     """
 
     id: IncidentId
@@ -97,6 +98,7 @@ class Incident:
     part_of: IncidentId | None = None
     shown: bool = False
     filed: int = 0
+    update: UpdateStory | None = None
 
     @property
     def active(self) -> tuple[Member, ...]:

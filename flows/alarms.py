@@ -17,20 +17,24 @@ from core.ids import Channel, Stack, Tenant
 from core.incidents import Incident, Phase
 from core.messages.incident import LISTED, comment_message, devices_file, incident_message, unreadable_message
 from core.ports import Clock
+from core.rollouts.alarmed import AlarmKinds
 from flows.board import Board, Heard, Remark
 from flows.doubts import Doubts, OwnUsers
 from flows.leased import work_under
+from flows.updates import UpdateReader
 from flows.world import World
 from integrations.store.connection import STORE_DOWN
 from integrations.store.incidents import Incidents
 from integrations.store.intake import TRIES, Entry, Intake
 from integrations.store.leases import Command, Lease, LeaseLost, Leases
 from integrations.store.outbox import Outbox, Priority, Wanted
+from integrations.store.update_stories import UpdateStories
 
 log = structlog.get_logger(__name__)
 
 LEASE = "alarms"
 READS_LEASE = "alarms:reads"
+UPDATES_LEASE = "alarms:updates"
 BATCH = 64
 """So many entries a commit: the store does nothing else meanwhile, and every alarm waits for it."""
 GATHER_S = 0.1
@@ -57,6 +61,9 @@ class AlarmFold:
         leases: Leases,
         clock: Clock,
         links: Mapping[str, str],
+        kinds: AlarmKinds,
+        stories: UpdateStories,
+        updates: UpdateReader,
     ) -> None:
         self._world = world
         self._intake = intake
@@ -65,6 +72,9 @@ class AlarmFold:
         self._leases = leases
         self._clock = clock
         self._links = dict(links)
+        self._kinds = kinds
+        self._stories = stories
+        self.updates = updates
         self.own = OwnUsers(world, clock)
         self.doubts = Doubts(world, intake, incidents, clock)
 
@@ -74,6 +84,7 @@ class AlarmFold:
             tasks.create_task(self.own.run())
             tasks.create_task(work_under(self._leases, self._clock, LEASE, self._unhurried))
             tasks.create_task(work_under(self._leases, self._clock, READS_LEASE, self._doubt))
+            tasks.create_task(work_under(self._leases, self._clock, UPDATES_LEASE, self.updates.run_step))
 
     async def _unhurried(self, lease: Lease) -> None:
         """A step, then a moment in which the next ones gather: a group of a thousand is written once for many alarms,
@@ -89,6 +100,7 @@ class AlarmFold:
             await self._fold(lease, entries)
         if len(entries) < BATCH:  # behind a full batch wait devices that belong on the lists, too
             await self._file_lists(lease)
+        await self._write_stories(lease)
         return len(entries)
 
     async def _fold(self, lease: Lease, entries: Sequence[Entry]) -> None:
@@ -151,6 +163,15 @@ class AlarmFold:
         if incident.part_of is not None and not incident.shown:
             return []
         board.mark(replace(incident, shown=True))
+        commands = self._wanted(incident)
+        if len(incident.members) > LISTED and (before is None or before.members.keys() != incident.members.keys()):
+            wait = FILE_AGAIN_MS if incident.filed else FILE_MS
+            commands.append(self._incidents.file_due(incident.id, self._now_ms() + wait))
+        if self._of_an_update(incident) and _news(incident, before):
+            commands.append(self._stories.want(incident.id, self._now_ms()))
+        return commands
+
+    def _wanted(self, incident: Incident) -> list[Command]:
         calls = incident.phase is Phase.OPEN and incident.part_of is None
         wanted = Wanted(
             key=f"incident:{incident.id}",
@@ -160,11 +181,25 @@ class AlarmFold:
             critical=True,
             open=incident.phase is not Phase.CLEARED and incident.part_of is None,
         )
-        commands = self._outbox.want(wanted)
-        if len(incident.members) > LISTED and (before is None or before.members.keys() != incident.members.keys()):
-            wait = FILE_AGAIN_MS if incident.filed else FILE_MS
-            commands.append(self._incidents.file_due(incident.id, self._now_ms() + wait))
-        return commands
+        return self._outbox.want(wanted)
+
+    def _of_an_update(self, incident: Incident) -> bool:
+        """hawkBit has a story to tell; for a group of many devices that would be one each, and their rollout's message
+        shows them all."""
+        return incident.type == self._kinds.ota_failure and not incident.grouped and incident.part_of is None
+
+    async def _write_stories(self, lease: Lease) -> None:
+        """What hawkBit said about failed updates, into their incidents."""
+        told = await self._stories.told()
+        known = await self._incidents.incidents([id for _, id, _ in told])
+        for entry, id, story in told:
+            commands = [self._stories.written(entry)]
+            incident = known.get(id)
+            if incident is not None and incident.part_of is None:
+                known[id] = after = replace(incident, update=story)
+                commands += self._wanted(after)
+                commands += self._incidents.put_incident(after, incident, self._now_ms())
+            await lease.commit(commands)
 
     def _remark(self, remark: Remark) -> list[Command]:
         """A comment stands in the thread of its incident's message."""
@@ -217,6 +252,13 @@ class AlarmFold:
 
     def _now_ms(self) -> int:
         return int(self._clock.now().timestamp() * 1000)
+
+
+def _news(incident: Incident, before: Incident | None) -> bool:
+    """Whether hawkBit may know more than when it was last asked."""
+    if before is None or not before.shown:
+        return True
+    return (before.phase, before.repeats) != (incident.phase, incident.repeats)
 
 
 async def _aside(incident: Incident, work: Callable[..., list[Command]], *args: Any) -> list[Command]:

@@ -74,6 +74,10 @@ def _an_incident_id(about: About, rest: str, part: Part) -> bool:
     return part.id.decode() in about.incidents
 
 
+def _told_of_an_incident(about: About, rest: str, part: Part) -> bool:
+    return part.text.split(b"\n", 1)[0].decode() in about.incidents
+
+
 def _its_lease(about: About, rest: str, part: Part) -> bool:
     kind, _, name = rest.partition(":")
     stack, _, thing = name.partition("/")
@@ -202,6 +206,8 @@ OF_FAMILIES: Mapping[str, PerTenant | Stays] = {
     "reconciliation": PerTenant("by its name in the key", _of_scope),
     "alarms to read again": PerTenant("by its name", _member_of_scope),
     "device lists to upload": PerTenant("by its incidents", _an_incident_id),
+    "updates to ask about": PerTenant("by its incidents", _an_incident_id),
+    "updates told of": PerTenant("by its incidents", _told_of_an_incident),
     "intake failures": PerTenant("by its entries in the inbox", lambda about, rest, part: part.id in about.entries),
     "intake": PerTenant("by the head of each entry", _an_entry),
     "intake, unreadable": PerTenant("by the head of each entry", _an_entry),

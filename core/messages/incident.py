@@ -16,6 +16,7 @@ from core.messages.fold import folded
 from core.messages.states import NOTICES, PHASES, SEVERITIES, Notice, look_of
 from core.messages.text import ago, at, count, literal, mono, plain, preformatted, utc
 from core.messages.text import links as text_links
+from core.ota import UpdateStory
 
 LISTED = 20
 """With more alarms, each of them stands with its details in a file in the thread."""
@@ -85,9 +86,27 @@ def _single(incident: Incident, links: Mapping[str, str]) -> Message:
     blocks = [section(what)]
     if member.note:
         blocks.append(section(f"*Details* {literal(member.note, 800)}"))
+    if incident.update is not None:
+        blocks.append(section("\n".join(_update(incident.update))))
     notes = [f"assigned to {literal(member.assignee, 80)}"] if member.assignee else []
     notes += [*_history(incident, member), *_links(incident, member, links), mono(incident.id, 40)]
     return compose(what, *blocks, context(*notes), _buttons(incident))
+
+
+def _update(story: UpdateStory) -> list[str]:
+    """Which update failed and what the device said about it, or why that is not known yet."""
+    if story.problem:
+        return [f"*Update* not known yet: {literal(story.problem, 200)} It is asked about again each minute."]
+    of = f"rollout *{literal(story.rollout, 120)}*" if story.rollout else "assigned to this device alone"
+    if story.rollout and story.group:
+        of += f", group {story.group} of {story.groups} ({literal(story.group_name, 40)})"
+    past = [f"{mono(one.set_name, 80)} {literal(one.status, 30)} (of {_at(one.created_ms)})" for one in story.actions]
+    said = literal(story.last_error, 320) if story.last_error else "nothing of why (no LastError line)"
+    return [f"*Update* {of}", f"*Its actions* {', '.join(past)}", f"*The device says* {said}"]
+
+
+def _at(ms: int) -> str:
+    return at(_instant(ms))
 
 
 def _since(incident: Incident, member: Member) -> list[str]:

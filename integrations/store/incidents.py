@@ -21,6 +21,7 @@ from core.incidents import Incident, Member, Phase, Window, resolve
 from integrations.store.connection import Store
 from integrations.store.families import DAY, HOUR, Family
 from integrations.store.leases import Command
+from integrations.store.update_stories import story_of
 
 CLOSED_S = 30 * DAY
 MAX_PER_TENANT = 10_000
@@ -280,7 +281,8 @@ def _incident(raw: bytes) -> Incident:
     found = orjson.loads(raw if raw[:1] == b"{" else zlib.decompress(raw))
     members: Sequence[Mapping[str, Any]] = found["members"]
     read = [Member(**{**member, "severity": Severity(member["severity"])}) for member in members]
-    return Incident(**{**found, "members": {member.alarm_id: member for member in read}})
+    update = story_of(found["update"]) if found.get("update") else None
+    return Incident(**{**found, "members": {member.alarm_id: member for member in read}, "update": update})
 
 
 def _window(raw: bytes) -> Window:

@@ -16,6 +16,7 @@ from integrations.store import (
     replicas,
     rollout_past,
     rollouts,
+    update_stories,
     work,
 )
 from integrations.store.families import BASE_FAMILIES, Family
@@ -26,6 +27,7 @@ STORE_FAMILIES: tuple[Family, ...] = (
     *approvals.FAMILIES,
     *intake.FAMILIES,
     *incidents.FAMILIES,
+    *update_stories.FAMILIES,
     *work.FAMILIES,
     *people.FAMILIES,
     *link_grants.FAMILIES,

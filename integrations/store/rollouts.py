@@ -5,13 +5,13 @@ Documents are changed only by the commands given here, inside `lease.commit` of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import orjson
 from pydantic import TypeAdapter
 
-from core.ids import GroupId, RolloutId, Stack
+from core.ids import DeviceName, GroupId, RolloutId, Stack
 from core.rollouts.records import DeviceEvidence, GroupEvidence, RolloutRecord
 from integrations.store.connection import Store
 from integrations.store.families import DAY, Family
@@ -82,6 +82,16 @@ class RolloutStore:
         meta = _META.validate_json(rows[b""]) if b"" in rows else GroupEvidence(group)
         devices = [_DEVICE.validate_json(raw) for name, raw in rows.items() if name]
         return replace(meta, devices={d.device: d for d in devices})
+
+    async def group_of(
+        self, stack: Stack, rollout: RolloutId, groups: Sequence[GroupId], device: DeviceName
+    ) -> GroupId | None:
+        """The group in whose evidence the device is."""
+        async with self._store.pipeline(transaction=False) as pipe:
+            for group in groups:
+                pipe.hexists(_proof(stack, rollout, group), device)
+            found = await pipe.execute() if groups else []
+        return next((group for group, there in zip(groups, found, strict=True) if there), None)
 
     def save(self, record: RolloutRecord) -> tuple[RolloutRecord, list[Command]]:
         """The record as it will be stored (its revision raised), and the commands. Ended ones are no longer tracked."""

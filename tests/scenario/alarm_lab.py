@@ -5,27 +5,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import Any
 
-from core.ids import AlarmId, Channel, IncidentId, SlackUser, Stack, Subject, Tenant
+from core.devices import DeviceFacts
+from core.ids import AlarmId, Channel, DeviceName, IncidentId, SlackUser, Stack, Subject, Tenant
 from core.incidents import Incident
 from core.messages.blocks import Message
 from core.outbox import Wanted
+from core.rollouts.alarmed import AlarmKinds
 from flows.alarms import LEASE, AlarmFold
 from flows.gate import Person
 from flows.incidents import IncidentActs
 from flows.reconcile import Reconciler
+from flows.updates import UpdateReader
 from flows.world import StackWorld, TenantWorld, World
+from integrations.hawkbit import HawkbitAccount, HawkbitActions, HawkbitRollouts
 from integrations.store.audit import AuditLog
 from integrations.store.connection import Store
 from integrations.store.incidents import Incidents
 from integrations.store.intake import Intake
 from integrations.store.leases import Lease, Leases
 from integrations.store.outbox import Outbox, OutboxRows, seconds
+from integrations.store.rollouts import RolloutStore
+from integrations.store.update_stories import UpdateStories
 from integrations.thingsboard.session import Password
 from integrations.thingsboard.tenant import ThingsboardTenant
 from sandbox.thingsboard import ThingsboardSandbox
@@ -39,6 +45,20 @@ OPS = Channel("C1")
 BOT, SECRET = "bot@acme.example", "secret-1"
 
 
+class Having:
+    """`core.ports.Devices` of a tenant with one device."""
+
+    def __init__(self, device: str) -> None:
+        self._device = DeviceName(device)
+
+    async def device(self, name: DeviceName, keys: Sequence[str]) -> DeviceFacts | None:
+        known = DeviceFacts(self._device, "id", Tenant("customer-b"), None, True, None, {}, {})
+        return known if name == self._device else None
+
+    async def names(self, *, limit: int) -> Sequence[DeviceName]:
+        return [self._device][:limit]
+
+
 @dataclass
 class AlarmLab:
     store: Store
@@ -49,11 +69,13 @@ class AlarmLab:
     bot_user: User
     ada: User
     alarms: ThingsboardTenant
+    hawkbit: HawkbitRollouts
 
     def __post_init__(self) -> None:
         tenant = TenantWorld(CUSTOMER_A, self.alarms, self.alarms, ip_network("10.8.0.0/16"), OPS)
-        nobody: Any = None  # no rollouts in these tests
-        stack = StackWorld(EU1, nobody, nobody, nobody, None, {CUSTOMER_A: tenant}, OPS, "wireguard_ip")
+        nobody: Any = None  # nothing is made in these tests
+        actions = HawkbitActions(self.hawkbit.access)
+        stack = StackWorld(EU1, self.hawkbit, actions, nobody, None, {CUSTOMER_A: tenant}, OPS, "wireguard_ip")
         self.world = World([stack], self.clock)
         self.intake = Intake(self.store)
         self.incidents = Incidents(self.store)
@@ -73,6 +95,13 @@ class AlarmLab:
             world=self.world, incidents=self.incidents, intake=self.intake, audit=self.audit, clock=self.clock
         )
 
+    def add_tenant_with(self, device: str) -> None:
+        """Another tenant of the stack, whose ThingsBoard has a device of that name, too."""
+        nobody: Any = None
+        other = TenantWorld(Tenant("customer-b"), nobody, Having(device), ip_network("10.9.0.0/16"), OPS)
+        tenants = {**self.world.stacks[EU1].tenants, other.id: other}
+        self.world.stacks = {EU1: replace(self.world.stacks[EU1], tenants=tenants)}
+
     def another_fold(self, store: Store) -> AlarmFold:
         """A folder of its own process, talking to the store through `store`."""
         return AlarmFold(
@@ -83,6 +112,15 @@ class AlarmLab:
             leases=Leases(store, self.clock),
             clock=self.clock,
             links={"Device": "https://tb.example/d/{device}"},
+            kinds=AlarmKinds(),
+            stories=UpdateStories(store),
+            updates=UpdateReader(
+                world=self.world,
+                incidents=Incidents(store),
+                stories=UpdateStories(store),
+                records=RolloutStore(store),
+                clock=self.clock,
+            ),
         )
 
     # ThingsBoard's side
@@ -158,7 +196,10 @@ def the(alarm: Alarm) -> AlarmId:
 
 
 @asynccontextmanager
-async def alarm_lab(store: Store, clock: ManualClock) -> AsyncIterator[AlarmLab]:
+async def alarm_lab(
+    store: Store, clock: ManualClock, hawkbit_url: str = "http://127.0.0.1:1"
+) -> AsyncIterator[AlarmLab]:
+    """Without its address, hawkBit is away."""
     sandbox = ThingsboardSandbox(clock=lambda: clock.now().timestamp(), pace=0.01, stalls=False)
     acme = sandbox.add_tenant("acme")
     bot = sandbox.add_user(acme, BOT, SECRET, first="ChatOps", last="Bot")
@@ -166,7 +207,9 @@ async def alarm_lab(store: Store, clock: ManualClock) -> AsyncIterator[AlarmLab]
     running = asyncio.create_task(sandbox.run())
     async with WireServer(sandbox.app) as server:
         alarms = ThingsboardTenant(server.url, CUSTOMER_A, lambda: Password(BOT, SECRET), timeout_s=5.0)
-        yield AlarmLab(store, clock, sandbox, server, acme, bot, ada, alarms)
+        hawkbit = HawkbitRollouts(hawkbit_url, HawkbitAccount("bot", lambda: "bot"), timeout_s=2.0)
+        yield AlarmLab(store, clock, sandbox, server, acme, bot, ada, alarms, hawkbit)
+        await hawkbit.aclose()
         await alarms.aclose()
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):

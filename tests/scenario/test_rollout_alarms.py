@@ -15,6 +15,7 @@ from core.rollouts.policy import PromotionPolicy
 from core.rollouts.views import Mood
 from integrations.store.connection import Store
 from integrations.store.rollout_past import RolloutPast
+from sandbox.hawkbit.control import finish
 from sandbox.hawkbit.model import Rollout
 from tests.conftest import ManualClock
 from tests.scenario.alarm_lab import AlarmLab, alarm_lab
@@ -60,6 +61,22 @@ class Joined:
     async def raise_alarm(self, device: str, kind: str = "OTA Failure") -> None:
         await self.thingsboard.tell(self.thingsboard.raise_alarm(device, kind))
 
+    async def fails(self, device: str, *said: str) -> None:
+        """Its install fails, it says why, and ThingsBoard tells of it."""
+        finish(self.hawkbit.hawkbit.tenant().repo, device, "failure", details=[*said, "Failed to install."])
+        await self.raise_alarm(device)
+        await self.thingsboard.folded()
+
+    async def hawkbit_asked(self) -> str:
+        """The incident of the only failure, after hawkBit was asked about it."""
+        lease = await self.thingsboard.leases.acquire("alarms:updates", 60)
+        assert lease is not None
+        await self.thingsboard.fold.updates.step(lease)
+        await lease.release()
+        await self.thingsboard.folded()
+        incident = await self.thingsboard.only()
+        return (await self.thingsboard.message(incident.id)).text
+
     async def text(self) -> str:
         return (await self.thingsboard.wanted())[f"rollout:eu1/{self.rollout.id}"].message.text
 
@@ -71,8 +88,8 @@ class Joined:
 @pytest.fixture
 async def here(store: Store, clock: ManualClock) -> AsyncIterator[Joined]:
     async with AsyncExitStack() as stack:
-        thingsboard = await stack.enter_async_context(alarm_lab(store, clock))
         hawkbit = await stack.enter_async_context(lab(store, clock, POLICY, tick_s=2.0))
+        thingsboard = await stack.enter_async_context(alarm_lab(store, clock, hawkbit.server.url))
         rollout = hawkbit.add_rollout("fw", [10, 20], success=80)
         bot = hawkbit.add_bot()
         for _ in range(2):
@@ -138,3 +155,54 @@ async def test_alarms_that_were_not_read_lately_hold_it(here: Joined) -> None:
     (*_, last) = await RolloutPast(here.thingsboard.store).moments(EU1, RolloutId(here.rollout.id))
     assert Reason.ALARMS_MISSING in [gate.reason for gate in last.gates]
     assert here.hawkbit.started(here.rollout) == [1]
+
+
+# what an incident of a failed update shows
+
+
+async def test_the_incident_shows_rollout_group_actions_and_the_devices_last_error(here: Joined) -> None:
+    await here.rounds(2, devices=False)
+    await here.fails(here.canaries[0], "LastError: older", "LastError: slot *rootfs.1* <!channel>: password=hunter2")
+    shown = await here.hawkbit_asked()
+    assert "*Update* rollout *fw*, group 1 of 2 (g1)" in shown
+    assert "*Its actions* `FW:2.0.0` error" in shown
+    assert "*The device says* slot" in shown
+    assert "older" not in shown
+    assert "hunter2" not in shown
+    assert "<!channel>" not in shown
+
+
+async def test_without_hawkbit_the_incident_says_so_and_is_filled_in_once_it_answers(here: Joined) -> None:
+    await here.rounds(2, devices=False)
+    await here.fails(here.canaries[0], "LastError: no slot is writable")
+    here.hawkbit.server.faults.add("status", "GET /rest/v1/targets", status=503)
+    assert "*Update* not known yet: hawkBit" in await here.hawkbit_asked()
+    here.hawkbit.server.faults.clear()
+    assert "*Update* not known yet" in await here.hawkbit_asked(), "not asked again at once"
+    await here.clock.forward(61)
+    assert "*The device says* no slot is writable" in await here.hawkbit_asked()
+
+
+async def test_a_story_once_known_stays_when_hawkbit_goes_away(here: Joined) -> None:
+    await here.rounds(2, devices=False)
+    await here.fails(here.canaries[0], "LastError: no slot is writable")
+    await here.hawkbit_asked()
+    here.hawkbit.server.faults.add("status", "GET /rest/v1/targets", status=503)
+    alarm = next(iter(here.thingsboard.sandbox.world.alarms.values()))
+    here.thingsboard.sandbox.engine.alarms.acknowledge(alarm, here.thingsboard.ada)
+    await here.thingsboard.tell(alarm, "ALARM_ACK", **here.thingsboard.by(here.thingsboard.ada))
+    await here.thingsboard.folded()
+    assert "no slot is writable" in await here.hawkbit_asked()
+
+
+async def test_what_hawkbit_says_of_a_name_that_two_tenants_have_is_shown_to_neither(here: Joined) -> None:
+    await here.rounds(2, devices=False)
+    here.thingsboard.add_tenant_with(here.canaries[0])
+    await here.fails(here.canaries[0], "LastError: no slot is writable")
+    assert "*Update*" not in await here.hawkbit_asked()
+
+
+async def test_a_device_that_hawkbit_does_not_know_has_no_story(here: Joined) -> None:
+    await here.thingsboard.tell(here.thingsboard.raise_alarm("stranger"))
+    await here.thingsboard.folded()
+    assert "*Update*" not in await here.hawkbit_asked()

@@ -44,6 +44,7 @@ from core.ids import (
 )
 from core.incidents import Incident, Member, Window
 from core.messages.blocks import compose
+from core.ota import UpdateStory
 from core.rollouts.kept import Sample, moment
 from core.rollouts.records import DeviceEvidence, GroupEvidence, RolloutRecord
 from core.rollouts.views import Bar, Mood, Progress
@@ -60,6 +61,7 @@ from integrations.store.reboots import Reboots
 from integrations.store.replicas import Replicas
 from integrations.store.rollout_past import add_moment, add_sample
 from integrations.store.rollouts import RolloutStore
+from integrations.store.update_stories import UpdateStories
 from tests.conftest import ManualClock
 from tests.unit.bot.conftest import Run, edit
 from tests.unit.core.rollouts.cases import Case
@@ -135,6 +137,7 @@ def a_request(of: Things, now: datetime) -> Request:
 async def seed(store: Store, clock: ManualClock, of: Things, keys: Keyring, *, cleared: bool = False) -> None:
     """Something of the tenant's in every family that holds anything of tenants."""
     incidents, outbox, rollouts = Incidents(store), Outbox(store, clock), RolloutStore(store)
+    stories = UpdateStories(store)
     now, scope = NOW_MS, f"{EU1}/{of.tenant}"
     evidence = GroupEvidence(GroupId(1), {of.device: DeviceEvidence(of.device, tenant=of.tenant)})
     source = Source(EU1, of.tenant, "OTA Failure", "originator")
@@ -147,6 +150,8 @@ async def seed(store: Store, clock: ManualClock, of: Things, keys: Keyring, *, c
         *incidents.put_window(source.window, Window(((of.incident, 1),), None)),
         *incidents.put_last(source, of.incident),
         incidents.file_due(of.incident, 1),
+        stories.want(of.incident, 1),
+        stories.tell(of.incident, UpdateStory(1, last_error=f"{of.device} has no space left")),
         *rollouts.save_evidence(EU1, SPANNING, evidence, GroupEvidence(GroupId(1))),
         *ApprovalStore(store).save(a_request(of, clock.now())),
         *outbox.want(wanted),

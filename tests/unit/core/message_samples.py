@@ -24,6 +24,7 @@ from core.messages.rollout_list import RolloutLine, rollout_list_message
 from core.messages.run import RunState, RunView, run_message
 from core.messages.stuck import stuck_message
 from core.messages.why import Past, WhyView, why_message
+from core.ota import PastAction, UpdateStory
 from core.rollouts.actors import ActorKind, person
 from core.rollouts.decide import decide_on
 from core.rollouts.facts import Counts, DistributionSet, TargetFacts
@@ -78,6 +79,17 @@ def incident(*members: Member, **more: Any) -> Incident:
 
 
 OPEN = incident(member(7))
+STORY = UpdateStory(
+    asked_ms=ms(3),
+    rollout="release-1.1.0",
+    group=1,
+    groups=3,
+    group_name="canary",
+    actions=(PastAction("edge:1.1.0", "error", ms(25)), PastAction("edge:1.0.0", "finished", ms(300))),
+    last_error=f"Installation error: Failed updating slot rootfs.1: {_SIGNATURE}",
+)
+UPDATE = incident(member(7), update=STORY)
+NOT_READ = incident(member(7), update=UpdateStory(ms(3), problem="hawkBit eu1 does not answer."))
 ACKNOWLEDGED = incident(member(7, acknowledged=True, ack_ms=ms(1), acked_by="bob", assignee="bob"))
 CLEARED = incident(member(7, cleared=True, clear_ms=ms(1), cleared_by="bob"))
 MANY = incident(
@@ -158,6 +170,14 @@ FAILED = replace(
     ),
     reasons=("3 errors, 1 allowed", "95 % can no longer be reached: at best 20 of 25 (80 %)"),
     can_promote=False,
+)
+ALARMED = replace(
+    RUNNING,
+    bars=(
+        RUNNING.bars[0],
+        replace(RUNNING.bars[1], alarmed=2, alarmed_names=("a-gw-031", "a-gw-044")),
+        REST,
+    ),
 )
 HELD = replace(
     PROGRESS, mood=Mood.HELD, auto=True, reasons=("on hold by bob: lunch",), can_promote=False, can_hold=False,
@@ -306,6 +326,8 @@ DEVICE = DeviceView(
 
 SAMPLES: Mapping[str, Message] = {
     "incident-single": incident_message(OPEN, LINKS),
+    "incident-update": incident_message(UPDATE, LINKS),
+    "incident-update-not-read": incident_message(NOT_READ, LINKS),
     "incident-acknowledged": incident_message(ACKNOWLEDGED, LINKS),
     "incident-cleared": incident_message(CLEARED, LINKS),
     "incident-many": incident_message(MANY, {}),
@@ -313,6 +335,7 @@ SAMPLES: Mapping[str, Message] = {
     "rollout": rollout_message(PROGRESS),
     "rollout-running": rollout_message(RUNNING),
     "rollout-failed": rollout_message(FAILED),
+    "rollout-alarms": rollout_message(ALARMED),
     "rollout-held": rollout_message(HELD),
     "rollout-paused": rollout_message(PAUSED),
     "rollout-done": rollout_message(DONE),
