@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
@@ -148,16 +148,22 @@ class World:
         members: set[DeviceName] = set()
         for group in await stack.rollouts.groups(rollout.id):
             members |= await stack.rollouts.members(rollout.id, group.id)
-        spanned, known = set(), set[DeviceName]()
+        of_tenant = await self.shared_out(stack, members)
+        spanned = frozenset(of_tenant)
+        if not members or members.difference(*of_tenant.values()):
+            return spanned, False
+        self._spans[key] = spanned
+        return spanned, True
+
+    async def shared_out(
+        self, stack: StackWorld, devices: Collection[DeviceName]
+    ) -> Mapping[Tenant, frozenset[DeviceName]]:
+        """Whose these devices are, by tenant; those that no tenant's ThingsBoard knows are in none."""
+        found = {}
         for tenant in stack.tenants.values():
-            names = await self._names_of(stack, tenant)
-            if names & members:
-                spanned.add(tenant.id)
-                known |= names
-        if not members or members - known:
-            return frozenset(spanned), False
-        self._spans[key] = frozenset(spanned)
-        return self._spans[key], True
+            if own := (await self._names_of(stack, tenant)).intersection(devices):
+                found[tenant.id] = own
+        return found
 
     async def _names_of(self, stack: StackWorld, tenant: TenantWorld) -> frozenset[DeviceName]:
         held = self._names.setdefault((stack.name, tenant.id), _Names())

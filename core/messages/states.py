@@ -64,6 +64,8 @@ class Notice(StrEnum):
     SECOND_PERSON = "second person"
     LOGIN = "login"
     NOT_UNDERSTOOD = "not understood"
+    PREVIEW = "preview"
+    IMPOSSIBLE = "impossible"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,8 @@ NOTICES: Mapping[Notice, Look] = {
     Notice.SECOND_PERSON: Look("⛔", Colour.RED, "NOT ALONE"),
     Notice.LOGIN: Look("🟡", Colour.YELLOW, "CONFIRM that it is you"),
     Notice.NOT_UNDERSTOOD: Look("⚠️", Colour.YELLOW, "NOT UNDERSTOOD"),
+    Notice.PREVIEW: Look("🔵", Colour.BLUE, "PREVIEW: nothing is made yet"),
+    Notice.IMPOSSIBLE: Look("⛔", Colour.RED, "CANNOT BE MADE"),
 }
 
 

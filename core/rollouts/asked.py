@@ -30,15 +30,16 @@ def rollout_evidence(
         "rollout": f"{snapshot.rollout.name} ({snapshot.stack}/{snapshot.rollout.id})",
         "set": f"{wanted} ({wanted.id}{'' if wanted.valid else ', invalidated'})",
         "groups started": f"{started_index(snapshot)} of {len(snapshot.groups)}",
-        "devices of the next group": _devices(targets) if nexts is not None else "none",
+        "devices of the next group": device_names(targets) if nexts is not None else "none",
         OBJECTIONS: tuple(objections),
-        "refuted devices": _devices(refuted),
-        "failed devices": _devices(failed),
+        "refuted devices": device_names(refuted),
+        "failed devices": device_names(failed),
     }
     return Evidence(facts)
 
 
-def _devices(names: Iterable[str]) -> Fact:
+def device_names(names: Iterable[str]) -> Fact:
+    """As a fact: by name, or of very many their number and a digest of which."""
     found: Sequence[str] = sorted(set(names))
     if len(found) <= NAMED:
         return tuple(found)

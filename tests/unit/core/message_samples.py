@@ -33,6 +33,7 @@ from core.rollouts.reboot import Reboot, Step, StepState
 from core.rollouts.views import Bar, Mood, Progress
 from core.rollouts.work import Stuck, Sweep, Trouble
 from tests.unit.core.approval_samples import APPROVAL_SAMPLES
+from tests.unit.core.release_samples import RELEASE_SAMPLES
 from tests.unit.core.rollouts.cases import Case, verified
 
 NOW = datetime(2026, 11, 24, 10, 5, tzinfo=UTC)
@@ -365,6 +366,7 @@ SAMPLES: Mapping[str, Message] = {
         NotUnderstood("there is no command 'rollot status'", ("/cdm rollout status [name]",))
     ),
     **APPROVAL_SAMPLES,
+    **RELEASE_SAMPLES,
 }
 
 _DATE = re.compile(r"<!date\^(\d+)\^([^|]*)\|[^>]*>")
