@@ -17,8 +17,8 @@ KEPT = frozenset(
         *("intake", "intake failures", "intake, unreadable", "work, failed"),
         *("alarms", "alarms, active", "alarms to read again", "incidents", "incidents, open", "incidents of a tenant"),
         *("incidents of a device", "last incident of a device and type", "lately opened", "device lists to upload"),
-        *("updates to ask about", "updates told of"),
-        *("rollouts", "rollout evidence", "rollouts tracked", "rollout decisions", "rollout curves", "approvals"),
+        *("updates to ask about", "updates told of", "previous sets", "approvals"),
+        *("rollouts", "rollout evidence", "rollouts tracked", "rollout decisions", "rollout curves"),
         *("outbox, wanted", "outbox, rows", "outbox, files", "outbox, due", "outbox, pending", "outbox, lanes"),
         "outbox, dead",
     }

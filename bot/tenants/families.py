@@ -140,6 +140,10 @@ def _evidence(about: About, rest: str, part: Part) -> bool:
     return number in about.alone or (part.id != b"" and owner_of(part) == about.tenant)
 
 
+def _a_previous_set(about: About, rest: str, part: Part) -> bool:
+    return _a_rollout(about, rest, part) or (rest.startswith(f"{about.stack}/") and part.id.decode() in about.devices)
+
+
 def _rollout_without_it(about: About, rest: str, document: bytes) -> bytes | None:
     """Names of its devices go. `shown` goes with the message: it is written anew where the rollout goes on."""
     stack, _, number = rest.partition("/")
@@ -225,6 +229,7 @@ OF_FAMILIES: Mapping[str, PerTenant | Stays] = {
     "rollout curves": PerTenant("where all devices are its own", _a_rollout),
     "rollouts tracked": PerTenant("where all devices are its own", _a_rollout_id),
     "reboots under way": PerTenant("where all devices are its own", _a_rollout_id),
+    "previous sets": PerTenant("where all devices are its own; else by its devices", _a_previous_set),
     "rollout evidence": PerTenant("by each device's tenant", _evidence),
     "alarms": PerTenant("by its name in the key", _of_scope),
     "incidents": PerTenant("by the incident's tenant", _an_incident),

@@ -57,6 +57,7 @@ from integrations.store.incidents import AlarmKey, Held, Incidents, Source
 from integrations.store.leases import Command, Leases
 from integrations.store.outbox import Outbox, Priority, Wanted
 from integrations.store.people import RememberedYes, Yes
+from integrations.store.previous_sets import PreviousSets
 from integrations.store.reboots import Reboots
 from integrations.store.replicas import Replicas
 from integrations.store.rollout_past import add_moment, add_sample
@@ -153,6 +154,7 @@ async def seed(store: Store, clock: ManualClock, of: Things, keys: Keyring, *, c
         stories.want(of.incident, 1),
         stories.tell(of.incident, UpdateStory(1, last_error=f"{of.device} has no space left")),
         *rollouts.save_evidence(EU1, SPANNING, evidence, GroupEvidence(GroupId(1))),
+        *PreviousSets(store).keep(EU1, SPANNING, {of.device: "edge:1.0.0"}),
         *ApprovalStore(store).save(a_request(of, clock.now())),
         *outbox.want(wanted),
         *outbox.want(run),
