@@ -121,7 +121,14 @@ def _tenant_world(section: StackSection, tenant: TenantSection, stack: AsyncExit
         timeout_s=section.thingsboard_timeout_s,
     )
     stack.push_async_callback(client.aclose)
-    return TenantWorld(Tenant(tenant.id), client, client, tenant.wireguard_range, Channel(tenant.channel))
+    return TenantWorld(
+        id=Tenant(tenant.id),
+        alarms=client,
+        devices=client,
+        wireguard=tenant.wireguard_range,
+        channel=Channel(tenant.channel),
+        target_filter=tenant.target_filter,
+    )
 
 
 def thingsboard_credentials(tenant: TenantSection) -> Credentials:

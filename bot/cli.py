@@ -15,6 +15,7 @@ from bot.commands import (
     access,
     audit,
     audit_trim,
+    bundle,
     config,
     doctor,
     init,
@@ -47,11 +48,12 @@ audit.app.command()(audit_trim.trim)
 audit.app.command()(audit_trim.close)
 app.add_typer(links.app, name="links")
 app.add_typer(policy.app, name="policy")
+app.add_typer(rollout.app, name="rollout")
+app.add_typer(bundle.app, name="bundle")
 app.add_typer(slack.app, name="slack")
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(thingsboard.app, name="thingsboard")
 app.command()(init.init)
-app.command()(rollout.rollout)
 app.command()(why.why)
 app.command()(store.backup)
 app.command()(store.restore)

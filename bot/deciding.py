@@ -22,6 +22,11 @@ from flows.approvals.login import PREFIX, FreshLogin
 from flows.gate import Gate
 from flows.links import LinkDesk
 from flows.orders import RolloutOrders
+from flows.release.acts import ReleaseActs
+from flows.release.bundle import Bundles
+from flows.release.desk import ReleaseDesk
+from flows.release.making import ReleaseMaker
+from flows.release.reading import ReleaseReader
 from flows.rollouts.acts import RolloutActs
 from flows.rollouts.alarms import RolloutAlarms
 from flows.rollouts.brakes import Brakes
@@ -32,15 +37,19 @@ from flows.rollouts.promote import Promoter
 from flows.rollouts.reboot_runs import RebootRuns
 from flows.rollouts.reboots import RebootActs
 from flows.rollouts.settle import Settler
+from flows.rollouts.start import Starter
 from flows.trips import Trips
 from flows.world import World
 from integrations.store.approvals import ApprovalStore
 from integrations.store.audit import AuditLog
 from integrations.store.connection import Store
+from integrations.store.incidents import Incidents
 from integrations.store.leases import Leases
 from integrations.store.outbox import Outbox
 from integrations.store.people import Links, LinkStates, RememberedYes
+from integrations.store.previous_sets import PreviousSets
 from integrations.store.reboots import Reboots
+from integrations.store.releases import ReleaseStore
 from integrations.store.rollouts import RolloutStore
 
 
@@ -60,6 +69,9 @@ class Deciding:
     brakes: Brakes
     reboots: RebootRuns
     works: DeviceWorks
+    maker: ReleaseMaker
+    releases: ReleaseDesk
+    bundles: Bundles
     acts: AllActs
     orders: RolloutOrders
     approvals: Approvals
@@ -86,12 +98,25 @@ def build_deciding(settings: Settings, adapters: Adapters, store: Store, clock: 
     ledger = Ledger(records, leases, audit, outbox, clock, alarms)
     settler = Settler(ledger)
     promoter, brakes = Promoter(adapters.sites, ledger, settler), Brakes(adapters.sites, ledger)
+    drafts = ReleaseStore(store)
+    reader = ReleaseReader(world=world, sites=adapters.sites, incidents=Incidents(store), clock=clock)
+    maker = ReleaseMaker(
+        reader=reader, sites=adapters.sites, ledger=ledger, releases=drafts, previous=PreviousSets(store)
+    )
     reboots, works = Reboots(store), DeviceWorks(adapters.sites, ledger)
     acts = AllActs(
         [
-            RolloutActs(world=world, sites=adapters.sites, ledger=ledger, promoter=promoter, brakes=brakes),
+            RolloutActs(
+                world=world,
+                sites=adapters.sites,
+                ledger=ledger,
+                promoter=promoter,
+                brakes=brakes,
+                starter=Starter(adapters.sites, ledger),
+            ),
             RebootActs(world=world, sites=adapters.sites, ledger=ledger, under_way=reboots),
             DeviceActs(world=world, works=works),
+            ReleaseActs(world=world, reader=reader, maker=maker, releases=drafts),
         ]
     )
     rules, public_url = approval_rules(settings), settings.server.public_url
@@ -129,6 +154,9 @@ def build_deciding(settings: Settings, adapters: Adapters, store: Store, clock: 
         brakes=brakes,
         reboots=RebootRuns(sites=adapters.sites, ledger=ledger, under_way=reboots),
         works=works,
+        maker=maker,
+        bundles=Bundles(world=world, gate=gate, audit=audit),
+        releases=ReleaseDesk(world=world, gate=gate, reader=reader, releases=drafts),
         acts=acts,
         orders=RolloutOrders(world=world, gate=gate, acts=acts, records=records, rules=rules),
         approvals=Approvals(gate=gate, acts=acts, book=book, carrying=carrying, fresh=fresh, rules=rules, clock=clock),

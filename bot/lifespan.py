@@ -163,6 +163,7 @@ def _ticker(settings: Settings, parts: Parts, clock: Clock) -> Ticker:
     ticker.every(10, "replica", parts.replicas.beat)
     ticker.every(2, "approvals", parts.carrying.tick)
     ticker.every(2, "reboots", parts.reboots.tick)
+    ticker.every(10, "releases", parts.maker.tick)
     ticker.every(3, "homes", parts.homes.tick)
     ticker.every(60, "calendars", parts.calendars.tick)
     ticker.every(60, "policies", parts.policy_changes.tick)

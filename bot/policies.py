@@ -52,7 +52,7 @@ def calendar_files(settings: Settings) -> Mapping[tuple[Path, str], tuple[str | 
 def _default(settings: Settings, section: StackSection, calendars: Calendars) -> PromotionPolicy:
     promotion = settings.promotion
     return PromotionPolicy(
-        owners=frozenset(promotion.owners),
+        owners=frozenset({*promotion.owners, section.hawkbit.username}),
         keys=ReadingKeys(**promotion.keys.model_dump()),
         evidence_fresh_s=promotion.freshness_s,
         settle_s=promotion.settle_s,

@@ -209,6 +209,9 @@ class TenantSection(Section):
     reboot_windows: WindowsSection = Field(
         WindowsSection(), description="When its devices may be told to reboot; none: at any time"
     )
+    target_filter: str = Field(
+        "", max_length=900, description="Which devices of hawkBit are its own, in hawkBit's filter language"
+    )
 
 
 class StackSection(Section):

@@ -34,6 +34,7 @@ from flows.outbox_calls import Exits
 from flows.policy_changes import PolicyChanges
 from flows.policy_desk import PolicyDesk
 from flows.reconcile import Reconciler
+from flows.release.making import ReleaseMaker
 from flows.rollouts.looking import NO_RELAY, RelayBudget
 from flows.rollouts.reboot_runs import RebootRuns
 from flows.rollouts.watch import RolloutWatch
@@ -56,6 +57,7 @@ from handlers.slack.inbound import build_router as slack_router
 from handlers.slack.keep import Keeper
 from handlers.slack.limit import RequestLimit
 from handlers.slack.reasons import ReasonDoor
+from handlers.slack.release_form import ReleaseDoor, ReleaseForms
 from handlers.slack.run_form import FormDesk
 from handlers.slack.views import FormDoor
 from handlers.slack.work import WorkLoop
@@ -96,6 +98,7 @@ class Parts:
     confirming: Confirming
     carrying: Carrying
     reboots: RebootRuns
+    maker: ReleaseMaker
     homes: HomeWatch
     replicas: Replicas
     slack: AsyncApp
@@ -138,6 +141,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
     )
     stuck = StuckDesk(gate=gate, world=world, orders=orders)
     why = WhyDesk(world=world, gate=gate, records=deciding.ledger.records, past=RolloutPast(store))
+    releases = ReleaseForms(desk=deciding.releases, views=views, answers=answers, clock=clock)
     commands = Commands(
         gate=gate,
         world=world,
@@ -146,6 +150,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         incidents=desk,
         runs=runs,
         forms=forms,
+        releases=releases,
         approvals=approval_desk,
         policies=PolicyDesk(gate=gate, orders=orders, sites=adapters.sites, clock=clock),
         why=why,
@@ -182,6 +187,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
             ),
             forms=forms,
             approvals=approval_desk,
+            releases=releases,
             homes=homes,
             answers=answers,
         ),
@@ -277,6 +283,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
         confirming=Confirming(approvals.fresh, approvals),
         carrying=approvals.carrying,
         reboots=deciding.reboots,
+        maker=deciding.maker,
         homes=HomeWatch(
             desk=homes, book=approvals.book, homes=lookers, leases=leases, buckets=Buckets(store), clock=clock
         ),
@@ -288,6 +295,7 @@ def wire(settings: Settings, adapters: Adapters, store: Store, clock: Clock, cat
             keeper=keeper,
             forms=FormDoor(views=views, keeper=keeper, catalog=catalog),
             reasons=ReasonDoor(views=views, keeper=keeper),
+            releases=ReleaseDoor(keeper),
             homes=HomeDoor(keeper=keeper, answers=answers, clock=clock),
         ),
     )

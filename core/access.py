@@ -211,10 +211,13 @@ TABLE: Mapping[Action, Row] = MappingProxyType(
     }
 )
 
+_BY_POLICY = (Action.CREATE, Action.START)
 APPROVABLE: tuple[Action, ...] = tuple(
-    action for action, row in TABLE.items() if Cell.REQUEST in (row.viewer, row.operator, row.admin)
+    action
+    for action, row in TABLE.items()
+    if Cell.REQUEST in (row.viewer, row.operator, row.admin) or action in _BY_POLICY
 )
-"""What some may only ask for, and others approve."""
+"""What some may only ask for, and others approve; and what the settings may ask a second person for."""
 
 _RANK = (Cell.NO, Cell.REQUEST, Cell.PEER, Cell.CAPPED, Cell.YES)
 
@@ -314,10 +317,11 @@ def decide_approval(
     rules: AccessRules,
     least: Role = Role.ADMIN,
 ) -> Access:
-    """May this person approve what `requester` asked for? Never the same subject, and the right in every tenant.
+    """May this person approve what `requester` asked for? Never the same subject; an admin, with the right in every
+    tenant.
 
     `least`: PLATFORM_ADMIN where the policy lets only those approve."""
-    row = TABLE[action]
+    row = replace(TABLE[action], operator=Cell.NO)
     if action not in APPROVABLE:
         return Access(Verdict.REFUSE, AccessReason.NOTHING_TO_APPROVE)
     refused = _unfit(authority, tenants, row, rules)

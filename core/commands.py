@@ -40,6 +40,8 @@ FORMS: tuple[Form, ...] = (
     Form("device", ("device",), ("<id>",), "one device: online, version, slot, alarms, sets"),
     Form("rollout list", ("rollout", "list"), (), "rollouts under way"),
     Form("rollout status", ("rollout", "status"), ("[name]",), "groups, what is verified, why it waits"),
+    Form("rollout create", ("rollout", "create"), (), "make a release; a form asks what goes where"),
+    Form("rollout start", ("rollout", "start"), ("<name>",), "start group 1 of a rollout that is ready"),
     Form("rollout promote", ("rollout", "promote"), ("<name>",), "start the next group, past passed gates"),
     Form("rollout pause", ("rollout", "pause"), ("<name>",), "pause it; devices already started will finish"),
     Form("rollout resume", ("rollout", "resume"), ("<name>",), "resume it (may start the next group)"),

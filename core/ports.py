@@ -195,12 +195,14 @@ class Members(Protocol):
 class ViewRef:
     """A form on a person's screen. `external_id` is ours; `id` and `hash` are Slack's, None where its answer was lost.
 
-    With a `hash`, an update is refused (Conflict) where the form has changed since.
+    With a `hash`, an update is refused (Conflict) where the form has changed since. `title`: what stands over it, where
+    that is not the form for a run.
     """
 
     external_id: str
     id: str | None = None
     hash: str | None = None
+    title: str = ""
 
 
 class Views(Protocol):

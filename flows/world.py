@@ -21,13 +21,15 @@ NAMES_FRESH_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class TenantWorld:
-    """One tenant of a stack: its alarms and devices, its address range and its channel."""
+    """One tenant of a stack: its alarms and devices, its address range and its channel. `target_filter` says in
+    hawkBit's language which devices are its own, for releases to them; "" where nobody said."""
 
     id: Tenant
     alarms: Alarms
     devices: Devices
     wireguard: IPv4Network | IPv6Network
     channel: Channel
+    target_filter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

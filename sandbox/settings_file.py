@@ -135,6 +135,7 @@ class Surroundings:
             "keycloak_group": tenant.group,
             "channel": tenant.channel,
             "wireguard_range": tenant.range,
+            "target_filter": f"attribute.tenant=={tenant.id}",
             "thingsboard": {"username": email, "password": self._secret(f"thingsboard-{tenant.id}", password)},
             "webhook_secrets": [self._secret(f"webhook-{tenant.id}", self.webhook_secrets[tenant.id])],
         }

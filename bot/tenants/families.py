@@ -229,6 +229,8 @@ OF_FAMILIES: Mapping[str, PerTenant | Stays] = {
     "rollout curves": PerTenant("where all devices are its own", _a_rollout),
     "rollouts tracked": PerTenant("where all devices are its own", _a_rollout_id),
     "reboots under way": PerTenant("where all devices are its own", _a_rollout_id),
+    "release drafts": PerTenant("by what the wish names", _names_it),
+    "releases being made": PerTenant("by what it names, its devices among that", _names_it),
     "previous sets": PerTenant("where all devices are its own; else by its devices", _a_previous_set),
     "rollout evidence": PerTenant("by each device's tenant", _evidence),
     "alarms": PerTenant("by its name in the key", _of_scope),

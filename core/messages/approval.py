@@ -159,6 +159,11 @@ def _final(order: Order) -> str:
     number = count(order.devices, "device")
     if order.action in _ON_DEVICES:
         return _ON_DEVICES[order.action].format(number=number)
+    if order.action is Action.CREATE:
+        starts = (
+            f"hawkBit starts it at {order.params['start']}." if order.params["start"] else "Nobody is started by it."
+        )
+        return f"It makes the rollout for {number}. {starts}"
     if order.action is Action.STOP and not order.devices:
         return "It cannot be resumed. Every group has started: devices under way are asked to cancel, and may install."
     if order.action is Action.STOP:

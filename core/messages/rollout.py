@@ -196,12 +196,15 @@ def _row(view: Progress) -> Block:
 
 
 def _buttons(view: Progress) -> list[Button]:
-    """At most three: what goes on (promote, resume or continue) or pause, hold or its lifting, stop; of a finished one
-    only the cancel of what is still open."""
+    """At most three: what goes on (start, promote, resume or continue) or pause, hold or its lifting, stop; of a
+    finished one only the cancel of what is still open."""
     this = f"{view.stack}/{view.rollout}"
     to_next = f"{this}/{view.next_number}"
     devices = count(view.next_total, "device")
     found = []
+    if view.can_start and view.bars:
+        first = count(view.bars[0].total, "device")
+        found.append(Button("start", f"Start group 1 ({first})", this, "primary", _start(view, first)))
     if view.can_promote:
         label = f"Promote group {view.next_number} ({devices})"
         found.append(Button("promote", label, to_next, "primary", _promote(view, devices)))
@@ -252,6 +255,14 @@ def _promote(view: Progress, devices: str) -> Confirm:
         "install it and reboot. A pause later stops only further groups; a device that has begun cannot be called back."
     )
     return Confirm(f"Start group {view.next_number} on {devices}?", does, f"Start {devices}")
+
+
+def _start(view: Progress, devices: str) -> Confirm:
+    does = (
+        f"Starts {_named(view.name)}: {devices} of group 1 are offered {_named(view.set_name)}, install it and reboot. "
+        "A device that has begun cannot be called back. Further groups start by policy, or by a person."
+    )
+    return Confirm(f"Start group 1 on {devices}?", does, f"Start {devices}")
 
 
 def _resume(view: Progress, devices: str) -> Confirm:

@@ -17,6 +17,7 @@ from core.messages.text import literal, mono, plain, size
 
 View: TypeAlias = dict[str, Any]
 
+RUN_TITLE = "Run a runbook"
 RUN_FORM = "run-form"
 """The callback_id of the form, and the action_id of every button that opens it."""
 BLOCKS_LIMIT = 100
@@ -42,7 +43,7 @@ class Field:
     block_id: str
     action_id: str
     label: str
-    kind: Literal["text", "number", "choice"]
+    kind: Literal["text", "number", "choice", "instant"]
     hint: str = ""
     initial: str = ""
     optional: bool = False
@@ -102,14 +103,14 @@ def run_form(view: RunFormView) -> View:
     if view.device_fixed:
         blocks.append(section(f"Device: *{literal(view.device, 120)}*"))
     else:
-        blocks.append(_input(_device(view)))
-    blocks.append(_input(_runbook(view, chosen), dispatch=True))
+        blocks.append(input_block(_device(view)))
+    blocks.append(input_block(_runbook(view, chosen), dispatch=True))
     if view.more:
         blocks.append(context(f"{view.more} more runbooks do not fit here; `/cdm runbooks` lists all."))
     if book is not None:
         blocks += _about(book, view.device if view.device_fixed else "")
     return modal(
-        "Run a runbook",
+        RUN_TITLE,
         blocks,
         submit="Run",
         callback_id=RUN_FORM,
@@ -121,12 +122,12 @@ def loading_form(external_id: str) -> View:
     """Opened at once, since a trigger lives three seconds; filled when Keycloak has answered. `external_id` names it
     where Slack's answer is lost."""
     wait = section("⏳ Asking Keycloak what you may run …")
-    return modal("Run a runbook", [wait], callback_id=RUN_FORM, external_id=external_id)
+    return modal(RUN_TITLE, [wait], callback_id=RUN_FORM, external_id=external_id)
 
 
-def notice_form(message: Message) -> View:
+def notice_form(message: Message, title: str = RUN_TITLE) -> View:
     """The form's place taken by words: a refusal, a failure, an outcome. Nothing can be sent from it."""
-    return modal("Run a runbook", message.blocks or (section(message.text),), callback_id=RUN_FORM)
+    return modal(title, message.blocks or (section(message.text),), callback_id=RUN_FORM)
 
 
 REASON_FORM = "reason-form"
@@ -226,10 +227,10 @@ def _about(book: BookView, device: str) -> list[Block]:
     """What it does; its inputs; and for a change, what will happen and the tick without which nothing does."""
     does = literal(book.does, 500)
     if not book.changes:
-        return [context(f"Reads only. {does}"), *(_input(field) for field in book.fields)]
+        return [context(f"Reads only. {does}"), *(input_block(field) for field in book.fields)]
     where = literal(device, 120) if device else "the device named above"
     risk = section(f"⚠️ *This changes {where}.* {does}")
-    return [risk, *(_input(field) for field in book.fields), _sure(book, device)]
+    return [risk, *(input_block(field) for field in book.fields), _sure(book, device)]
 
 
 def _sure(book: BookView, device: str) -> Block:
@@ -243,7 +244,8 @@ def _sure(book: BookView, device: str) -> Block:
     }
 
 
-def _input(field: Field, *, dispatch: bool = False) -> Block:
+def input_block(field: Field, *, dispatch: bool = False) -> Block:
+    """One input with its label and hint, each within its limit."""
     block: Block = {
         "type": "input",
         "block_id": field.block_id,
@@ -261,6 +263,8 @@ def _input(field: Field, *, dispatch: bool = False) -> Block:
 def _element(field: Field) -> Block:
     if field.kind == "choice":
         return _menu(field)
+    if field.kind == "instant":
+        return {"type": "datetimepicker", "action_id": field.action_id}
     element: Block = {"type": "plain_text_input", "action_id": field.action_id}
     if field.kind == "number":
         bounds = {"min_value": field.low, "max_value": field.high}

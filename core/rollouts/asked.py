@@ -38,6 +38,19 @@ def rollout_evidence(
     return Evidence(facts)
 
 
+def start_evidence(snapshot: Snapshot, wanted: DistributionSet, targets: Iterable[str]) -> Evidence:
+    """Before a rollout's first group starts; `targets` are its devices."""
+    return Evidence(
+        {
+            "rollout": f"{snapshot.rollout.name} ({snapshot.stack}/{snapshot.rollout.id})",
+            "set": f"{wanted} ({wanted.id}{'' if wanted.valid else ', invalidated'})",
+            "status": snapshot.rollout.status.value,
+            "groups": "/".join(f"{group.total}" for group in snapshot.groups),
+            "devices of group 1": device_names(targets),
+        }
+    )
+
+
 def device_names(names: Iterable[str]) -> Fact:
     """As a fact: by name, or of very many their number and a digest of which."""
     found: Sequence[str] = sorted(set(names))

@@ -132,6 +132,7 @@ def progress(
         can_override=paused and frozen_only(by_person),
         can_reboot=_to_reboot(bars),
         starts_at=_starts_at(by_policy) if ours and policy.enabled else None,
+        can_start=status is RolloutStatus.READY and record.hold is None and bool(snapshot.groups),
         can_hold=live and record.hold is None,
         can_unhold=record.hold is not None and live,
         can_stop=status in (RolloutStatus.RUNNING, RolloutStatus.STARTING) or paused,

@@ -225,7 +225,6 @@ class RolloutRecord:
     last_read_at: datetime | None = None
     ended_at: datetime | None = None
     ready: tuple[GroupId, datetime] | None = None
-    policy: str = ""
     sampled_at: datetime | None = None
     reboot: Reboot | None = None
     told: str = ""
@@ -237,6 +236,7 @@ class RolloutRecord:
     work: DeviceWork | None = None
     last_work: FinishedWork | None = None
     sweep: Sweep | None = None
+    policy: str = ""
 
     def concerned(self, by: Actor | None = None) -> Mapping[str, list[str]]:
         """For the audit: whose rollout it is, as far as is known."""

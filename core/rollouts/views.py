@@ -109,6 +109,7 @@ class Progress:
     excludable: int = 0
     cancelable: int = 0
     catchable: int = 0
+    can_start: bool = False
 
 
 def nameless(view: Progress) -> Progress:

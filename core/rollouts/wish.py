@@ -91,7 +91,7 @@ def wish_of(params: Mapping[str, str]) -> ReleaseWish:
         forced=params["kind"] != "soft",
         start_at=parse_start(params["start"]),
         policy=params["policy"],
-        label=_label(params["label"]),
+        label=parse_label(params["label"]),
     )
 
 
@@ -132,8 +132,6 @@ def parse_start(text: str) -> datetime | None:
 
 
 def _filter(text: str) -> str:
-    if not text.strip():
-        raise Refused("Say which devices: a filter, or a tenant. controllerId==* means every device there is.")
     if len(text) > QUERY_LIMIT:
         raise Refused(f"The filter has {len(text)} characters; at most {QUERY_LIMIT} are taken. Tag the devices.")
     return text.strip()
@@ -159,7 +157,8 @@ def narrowed(tenant_filter: str, more: str) -> str:
     return f"({tenant_filter});({more.strip()})"
 
 
-def _label(text: str) -> str:
+def parse_label(text: str) -> str:
+    """In small letters: names in hawkBit may or may not tell capitals apart. Raises Refused."""
     label = text.strip().lower()
     if label and not (len(label) <= 30 and all(c.isascii() and (c.isalnum() or c in ".-") for c in label)):
         raise Refused(f"{text[:40]!r} is no label: at most 30 letters, digits, dots and hyphens.")

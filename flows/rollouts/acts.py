@@ -13,7 +13,7 @@ from core.evidence import Evidence
 from core.ids import RolloutId, Stack, Tenant
 from core.messages.text import plain
 from core.rollouts.actors import Actor, ActorKind
-from core.rollouts.asked import OBJECTIONS, rollout_evidence
+from core.rollouts.asked import OBJECTIONS, rollout_evidence, start_evidence
 from core.rollouts.cause import following
 from core.rollouts.decide import objection_names
 from core.rollouts.gates import Verdict
@@ -23,6 +23,7 @@ from flows.rollouts.ledger import Ledger, object_of
 from flows.rollouts.promote import Promoter, PromotionOutcome, StillAllowed
 from flows.rollouts.reading import read_and_decide
 from flows.rollouts.site import Site
+from flows.rollouts.start import Starter
 from flows.world import StackWorld, World
 
 
@@ -34,6 +35,7 @@ class Verb(StrEnum):
     UNHOLD = "unhold"
     STOP = "stop"
     CONTINUE = "continue"
+    START = "start"
 
 
 NEEDS: Mapping[str, Action] = {
@@ -44,6 +46,7 @@ NEEDS: Mapping[str, Action] = {
     Verb.UNHOLD: Action.PROMOTE,
     Verb.STOP: Action.STOP,
     Verb.CONTINUE: Action.CONTINUE_FAILED,
+    Verb.START: Action.START,
 }
 """Lifting a hold lets the scheduler promote, so it needs what promoting needs."""
 
@@ -55,6 +58,7 @@ _TITLES: Mapping[Verb, str] = {
     Verb.UNHOLD: "Lift the hold of {name} on {stack}",
     Verb.STOP: "Stop {name} on {stack} for good",
     Verb.CONTINUE: "Start {group} of {name} on {stack} past its failed gates",
+    Verb.START: "Start group 1 of {name} on {stack}",
 }
 _GROUP_VERBS = (Verb.PROMOTE, Verb.RESUME, Verb.CONTINUE)
 
@@ -63,13 +67,21 @@ class RolloutActs:
     """Carries out what `core.approvals.Order` names. Asks nobody for a right: `still_allowed` does."""
 
     def __init__(
-        self, *, world: World, sites: Mapping[Stack, Site], ledger: Ledger, promoter: Promoter, brakes: Brakes
+        self,
+        *,
+        world: World,
+        sites: Mapping[Stack, Site],
+        ledger: Ledger,
+        promoter: Promoter,
+        brakes: Brakes,
+        starter: Starter,
     ) -> None:
         self._world = world
         self._sites = sites
         self._ledger = ledger
         self._promoter = promoter
         self._brakes = brakes
+        self._starter = starter
 
     needs: Mapping[str, Action] = NEEDS
 
@@ -96,9 +108,11 @@ class RolloutActs:
         the right is known, since it tells how far the rollout is. Raises Refused where none is left, NotFound or
         OutsideError."""
         verb, rollout = Verb(order.params["verb"]), RolloutId(int(order.params["rollout"]))
-        if verb not in (*_GROUP_VERBS, Verb.STOP):
+        if verb not in (*_GROUP_VERBS, Verb.STOP, Verb.START):
             return order
         groups = await self._world.stack(order.stack).rollouts.groups(rollout)
+        if verb is Verb.START:
+            return replace(order, devices=groups[0].total if groups else None)
         if verb is Verb.STOP:
             return replace(order, devices=sum(one.total for one in groups if not one.status.started))
         if "group" not in order.params:
@@ -128,6 +142,8 @@ class RolloutActs:
         """What whoever decides about it is shown, read now. Raises NotFound or OutsideError."""
         rollout, site = RolloutId(int(order.params["rollout"])), self._sites[order.stack]
         record = await self._ledger.records.record(site.stack, rollout)
+        if Verb(order.params["verb"]) is Verb.START:
+            return await self._before_it(site, rollout)
         fresh = await read_and_decide(site, self._ledger, record, ActorKind.PERSON)
         if fresh is None:
             raise NotFound("This rollout does not exist in hawkBit any more.", system=f"hawkBit {site.stack}")
@@ -151,6 +167,14 @@ class RolloutActs:
             failed=failed,
         )
 
+    async def _before_it(self, site: Site, rollout: RolloutId) -> Evidence:
+        """For a rollout that has not started: its first group."""
+        snapshot = await site.snapshot(rollout, self._ledger.clock)
+        if snapshot is None or not snapshot.groups:
+            raise NotFound("This rollout does not exist in hawkBit any more.", system=f"hawkBit {site.stack}")
+        targets = await site.rollouts.members(rollout, snapshot.groups[0].id)
+        return start_evidence(snapshot, await site.wanted(snapshot.rollout.set_id), targets)
+
     async def carry_out(
         self,
         order: Order,
@@ -171,6 +195,8 @@ class RolloutActs:
             )
             done = (PromotionOutcome.STARTED, PromotionOutcome.ALREADY_STARTED, PromotionOutcome.UNSETTLED)
             return promoted.outcome in done, promoted.text
+        if verb is Verb.START:
+            return await self._starter.start(stack, rollout, by, reason, still_allowed=still_allowed)
         act = {
             Verb.PAUSE: self._brakes.pause,
             Verb.HOLD: self._brakes.hold,

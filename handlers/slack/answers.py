@@ -8,7 +8,7 @@ from core.errors import OutsideError
 from core.ids import Channel, SlackUser
 from core.messages.blocks import Message
 from core.messages.home import home_notice
-from core.messages.views import View, notice_form
+from core.messages.views import RUN_TITLE, View, notice_form
 from core.ports import Clock, ViewRef, Views
 from handlers.slack.requests import HomeOpened, Request
 from integrations.store.outbox import Outbox
@@ -53,7 +53,7 @@ class Answers:
 
     async def _in_form(self, form: ViewRef, message: Message) -> bool:
         try:
-            await self._views.update_view(form, notice_form(message), timeout_s=VIEW_S)
+            await self._views.update_view(form, notice_form(message, form.title or RUN_TITLE), timeout_s=VIEW_S)
         except OutsideError as error:
             log.info("form_not_told", reason=error.reason)
             return False

@@ -14,6 +14,7 @@ from core.messages.approval import (
     needs_second_message,
 )
 from core.messages.blocks import Message, compose, section
+from core.messages.release import CREATE
 from core.messages.text import literal, plain
 from flows.acts import AllActs
 from flows.approvals.desk import Approvals
@@ -32,7 +33,7 @@ class ApprovalDesk:
         self._acts = acts
         self._approvals = approvals
         self.verbs = frozenset(acts.needs)
-        self.askable = tuple(verb for verb, action in acts.needs.items() if action in APPROVABLE)
+        self.askable = tuple(verb for verb, action in acts.needs.items() if action in APPROVABLE and verb != CREATE)
 
     async def order(self, user: SlackUser, named: str) -> Message:
         """Carry out what is `named` (the value of a button), or say what it takes: to ask for it, or to log in anew.

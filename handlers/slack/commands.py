@@ -35,6 +35,7 @@ from flows.runs import RunRequest, Runs
 from flows.stuck_desk import StuckDesk
 from flows.world import Found, StackWorld, World
 from handlers.slack.approvals import ApprovalDesk
+from handlers.slack.release_form import ReleaseForms
 from handlers.slack.requests import Typed
 from handlers.slack.run_form import FormDesk
 from runbooks import Catalog
@@ -55,6 +56,7 @@ class Commands:
         incidents: IncidentDesk,
         runs: Runs,
         forms: FormDesk,
+        releases: ReleaseForms,
         approvals: ApprovalDesk,
         policies: PolicyDesk,
         why: WhyDesk,
@@ -71,6 +73,7 @@ class Commands:
         self._incidents = incidents
         self._runs = runs
         self._forms = forms
+        self._releases = releases
         self._approvals = approvals
         self._policies = policies
         self._why = why
@@ -89,6 +92,7 @@ class Commands:
             "rollout stuck": self._stuck_devices,
             **{form.name: self._order for form in FORMS if form.name.removeprefix("rollout ") in approvals.verbs},
             "why": self._tell_why,
+            "rollout create": self._rollout_create,
             "ask": self._ask,
             "approvals": self._list_approvals,
             "approve": self._decide,
@@ -237,6 +241,10 @@ class Commands:
 
     async def _stuck_devices(self, request: Typed, command: Command) -> list[Message]:
         return [await self._stuck.named(request.user, command.args[0])]
+
+    async def _rollout_create(self, request: Typed, command: Command) -> list[Message]:
+        await self._releases.fill(request)
+        return []
 
     async def _order(self, request: Typed, command: Command) -> list[Message]:
         _, visible = await self._gate.viewer(request.user)

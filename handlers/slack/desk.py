@@ -13,7 +13,8 @@ from handlers.slack.approvals import DECISIONS, ApprovalDesk
 from handlers.slack.clicks import Clicks
 from handlers.slack.commands import Commands
 from handlers.slack.home import HomeDesk
-from handlers.slack.requests import Click, HomeOpened, Reasoned, Request, Sent, Typed
+from handlers.slack.release_form import ReleaseForms
+from handlers.slack.requests import Click, HomeOpened, Reasoned, Request, Sent, Typed, Wished
 from handlers.slack.run_form import FormDesk
 
 
@@ -26,6 +27,7 @@ class SlackDesk:
         clicks: Clicks,
         forms: FormDesk,
         approvals: ApprovalDesk,
+        releases: ReleaseForms,
         homes: HomeDesk,
         answers: Answers,
     ) -> None:
@@ -34,6 +36,7 @@ class SlackDesk:
         self._clicks = clicks
         self._forms = forms
         self._approvals = approvals
+        self._releases = releases
         self._homes = homes
         self._answers = answers
 
@@ -65,6 +68,8 @@ class SlackDesk:
                 return await self._forms.run(request)
             case Reasoned():
                 return [await self._approvals.reasoned(request)]
+            case Wished():
+                return [await self._releases.preview(request)]
             case HomeOpened():
                 await self._homes.show(request.user)
                 return ()
@@ -87,5 +92,7 @@ def _asked(request: Request) -> str:
             return f"form:{request.runbook}"
         case Reasoned():
             return f"form:{request.purpose}"
+        case Wished():
+            return "form:release"
         case HomeOpened():
             return "home"

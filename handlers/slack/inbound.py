@@ -15,11 +15,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from core.ids import SlackUser
 from core.messages.home import REFRESH
+from core.messages.release_form import RELEASE_FORM
 from core.messages.views import REASON_FORM, RUN_FORM
 from handlers.slack.home import HomeDoor
 from handlers.slack.keep import HEARD, Keeper
 from handlers.slack.limit import RequestLimit
 from handlers.slack.reasons import WITH_REASON, ReasonDoor
+from handlers.slack.release_form import ReleaseDoor
 from handlers.slack.views import FormDoor, is_menu, turned_away, wants_form
 
 
@@ -31,6 +33,7 @@ def build_app(
     keeper: Keeper,
     forms: FormDoor,
     reasons: ReasonDoor,
+    releases: ReleaseDoor,
     homes: HomeDoor,
 ) -> AsyncApp:
     """The bolt app. Listeners only hand over, so the answer may wait for them (that avoids bolt's 10 ms polling); forms
@@ -52,8 +55,8 @@ def build_app(
         problem: str | None
         if refused := limit.ask(SlackUser(item["team"], item["user"]), "command"):
             problem = refused.text if refused.tell else None
-        elif wants_form(item["text"]):
-            problem = await forms.open(body["trigger_id"], item, once=once)
+        elif loading := wants_form(item["text"]):
+            problem = await forms.open(body["trigger_id"], item, once=once, loading=loading)
         else:
             problem = await keeper.keep(item, once=once)
         await (ack(problem) if problem else ack())
@@ -88,8 +91,8 @@ def build_app(
         if refused := limit.ask(SlackUser(_team(body), body["user"]["id"]), "form"):
             await ack(**turned_away(body["view"], refused.text))
             return
-        submitted = reasons.submit if body["view"].get("callback_id") == REASON_FORM else forms.submit
-        await ack(**await submitted(body))
+        doors = {REASON_FORM: reasons.submit, RELEASE_FORM: releases.submit}
+        await ack(**await doors.get(body["view"].get("callback_id", ""), forms.submit)(body))
 
     @app.event("app_home_opened")
     async def home_opened(body: dict[str, Any]) -> None:

@@ -74,4 +74,12 @@ class Reasoned(Heard):
     form: ViewRef | None = None
 
 
-Request: TypeAlias = Typed | Click | Sent | HomeOpened | Reasoned
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wished(Heard):
+    """A form for a release, filled in: `params` as `core.rollouts.wish.wish_of` reads them."""
+
+    params: Mapping[str, str]
+    form: ViewRef | None = None
+
+
+Request: TypeAlias = Typed | Click | Sent | HomeOpened | Reasoned | Wished

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
-from core.errors import Conflict, NotFound, Refused
+from core.errors import Refused
 from core.ids import DeviceName, IncidentId
 from core.messages.blocks import Message, compose, section
 from core.messages.text import literal
-from core.messages.views import View, typed_instead
+from core.messages.views import typed_instead
 from core.ports import Clock, Views
 from flows.run_form import RunOffers
 from flows.runs import RunRequest, Runs
-from handlers.slack.answers import VIEW_S, Answers
+from handlers.slack.answers import Answers
+from handlers.slack.filling import filled
 from handlers.slack.form import FormState, form_view, is_device_name
 from handlers.slack.requests import Click, Sent, Typed
 from runbooks import Catalog
-
-OPENS_LATE_S = 8.0
-"""A form whose opening was not answered is looked for so long."""
 
 
 class FormDesk:
@@ -61,7 +58,7 @@ class FormDesk:
         known = is_device_name(typed)
         note = f"{typed[:80]} is neither a runbook nor a device's name." if typed and not known else ""
         view = form_view(state, self._catalog, typed=typed if known else "", note=note)
-        if not await self._shown(request, view) and not request.trouble:
+        if not await filled(self._views, self._clock, request, view) and not request.trouble:
             await self._instead(request, "", runbook, typed)
 
     async def run(self, request: Sent) -> list[Message]:
@@ -85,25 +82,6 @@ class FormDesk:
             return []
         text = f"{literal(request.runbook, 60)} on {literal(device, 80)}: the result is in <#{channel}>."
         return [compose(text, section(text))]
-
-    async def _shown(self, request: Typed | Click, view: View) -> bool:
-        """False where no form has come up. One that was closed, or filled by an earlier life of this process, is left
-        as it is."""
-        assert request.form is not None
-        until = request.heard_at + timedelta(seconds=OPENS_LATE_S)
-        while True:
-            try:
-                await self._views.update_view(request.form, view, timeout_s=VIEW_S)
-            except Conflict:
-                return True
-            except NotFound:
-                if request.form.id is not None:
-                    return True
-            else:
-                return True
-            if self._clock.now() >= until:
-                return False
-            await self._clock.sleep(0.5)
 
     async def _instead(self, request: Typed | Click, trouble: str, runbook: str, device: str) -> None:
         why = f"{literal(trouble, 300)} " if trouble else ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 import structlog
@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from core.commands import Command, parse
 from core.errors import Conflict, OutsideError
 from core.messages.blocks import compose
+from core.messages.release_form import loading_release
 from core.messages.text import literal, unescape
-from core.messages.views import RUNBOOK, View, loading_form, notice_form, runbook_block
+from core.messages.views import RUN_TITLE, RUNBOOK, View, loading_form, notice_form, runbook_block
 from core.ports import ViewRef, Views
 from handlers.slack.form import FormState, Values, chosen_in, device_in, filled, form_view
 from handlers.slack.keep import Keeper
@@ -31,10 +32,18 @@ _OLD = "This form is from an older version of the bot. Nothing was done; open it
 _GONE = "There is no such runbook any more. Choose another."
 
 
-def wants_form(text: str) -> bool:
-    """Is this `/cdm run` without runbook and device both? What is given is filled in."""
+Loading = Callable[[str], View]
+"""A form as it is opened, by its external_id."""
+
+
+def wants_form(text: str) -> Loading | None:
+    """The form that this command opens: `/cdm run` without runbook and device both, or `/cdm rollout create`."""
     command = parse(unescape(text))
-    return isinstance(command, Command) and command.name == "run" and len(command.args) < 2
+    if not isinstance(command, Command):
+        return None
+    if command.name == "rollout create":
+        return loading_release
+    return loading_form if command.name == "run" and len(command.args) < 2 else None
 
 
 class FormDoor:
@@ -46,12 +55,14 @@ class FormDoor:
         self._catalog = catalog
         self._aside: set[asyncio.Task[None]] = set()
 
-    async def open(self, trigger_id: str, item: Mapping[str, Any], *, once: str) -> str | None:
+    async def open(
+        self, trigger_id: str, item: Mapping[str, Any], *, once: str, loading: Loading = loading_form
+    ) -> str | None:
         """Show the form as loading and keep the request with it; the worker fills it. What to tell the person where
         the request was not kept; the form says it too."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        ref, trouble = await self._opened(trigger_id)
+        ref, trouble = await self._opened(trigger_id, loading)
         kept = {**item, "form": asdict(ref) if ref else None, "trouble": trouble}
         problem = await self._keeper.keep(kept, once=once, within_s=ANSWER_S - (loop.time() - began))
         if problem and ref:
@@ -112,24 +123,27 @@ class FormDoor:
         sent = f"⏳ *{literal(book.title, 80)}* on *{literal(found.device, 80)}* is on its way …"
         return _update(notice_form(compose(sent)))
 
-    async def _opened(self, trigger_id: str) -> tuple[ViewRef | None, str]:
+    async def _opened(self, trigger_id: str, loading: Loading) -> tuple[ViewRef | None, str]:
         """The form, where it is open or may be; and why it is not, or may not be."""
         # Made of the trigger, so that two deliveries of one click name the same form.
-        external_id = f"run-{hashlib.sha256(trigger_id.encode()).hexdigest()[:40]}"
+        view = loading(f"form-{hashlib.sha256(trigger_id.encode()).hexdigest()[:40]}")
+        here = ViewRef(view["external_id"], title=view["title"]["text"])
         try:
-            return await self._views.open_view(trigger_id, loading_form(external_id), timeout_s=OPEN_S), ""
+            return replace(await self._views.open_view(trigger_id, view, timeout_s=OPEN_S), title=here.title), ""
         except Conflict:
-            return ViewRef(external_id), ""
+            return here, ""
         except OutsideError as error:
             log.warning("form_not_opened", reason=error.reason)
-            return (ViewRef(external_id) if error.unknown_outcome else None), error.user_text
+            return (here if error.unknown_outcome else None), error.user_text
 
     def _say_aside(self, ref: ViewRef, text: str) -> None:
         """In the form's place, while Slack gets its answer."""
 
         async def say() -> None:
             try:
-                await self._views.update_view(ref, notice_form(compose(text)), timeout_s=UPDATE_S)
+                await self._views.update_view(
+                    ref, notice_form(compose(text), ref.title or RUN_TITLE), timeout_s=UPDATE_S
+                )
             except OutsideError as error:
                 log.warning("form_not_told", reason=error.reason)
 

@@ -19,7 +19,7 @@ from core.messages.text import at, literal
 from core.ports import Clock, ViewRef
 from flows.gate import Denied
 from handlers.slack.answers import Answers
-from handlers.slack.requests import Click, HomeOpened, Reasoned, Request, Sent, Typed
+from handlers.slack.requests import Click, HomeOpened, Reasoned, Request, Sent, Typed, Wished
 from integrations.store.connection import STORE_DOWN
 from integrations.store.work import Item, WorkQueue
 
@@ -207,6 +207,8 @@ def parse_request(item: Item) -> Request:
         return Sent(**common, **given)
     if body["kind"] == "reason":
         return Reasoned(**common, **{name: body[name] for name in ("purpose", "value", "reason")})
+    if body["kind"] == "release":
+        return Wished(**common, params=body["params"])
     common["trouble"] = body.get("trouble", "")
     if body["kind"] == "command":
         return Typed(**common, text=body["text"])

@@ -42,6 +42,7 @@ NOT_RUN = {
     "cdm run --scenario mine.yaml": "nobody has written it; tests/unit/sandbox reads files of one's own",
     "cdm rollout ": "asks for a login in a browser; tests/scenario/test_cli_identity.py has one",
     "cdm links ": "as above",
+    "cdm bundle ": "as above: tests/scenario/test_releases.py",
     "cdm tenant ": "as above: tests/scenario/test_tenants.py",
     "deploy/keycloak/apply.py": "needs a real Keycloak; tests/contract/keycloak has one where there is Java",
     "sudo ": "changes the relay's machine; the sshd settings are checked in tests/docs/test_recipes.py",

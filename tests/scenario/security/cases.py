@@ -140,6 +140,15 @@ CASES: tuple[Case, ...] = (
     run_typed("redeploy", Action.RUN_CHANGE_ONE),
     *order("promote", Action.PROMOTE, "Group 1 is already started", "/1"),
     *order("resume", Action.RESUME, "Group 1 is already started", "/1"),
+    *order("start", Action.START, "Nothing was started: hawkBit says it is stopped"),
+    Case(
+        "press create",
+        Action.CREATE,
+        Way.ORDER,
+        "Made as rollout|It was made before",
+        pressed=("create", "{draft}"),
+        object="release:eu1/{release}",
+    ),
     *order("pause", Action.PAUSE, "hawkBit refused to pause"),
     *order("hold", Action.HOLD, "On hold: the bot|Already on hold by"),
     *order("unhold", Action.PROMOTE, "The hold is lifted|There is no hold"),
@@ -190,8 +199,6 @@ UNREACHED = {
     Action.SILENCE,
     Action.ONCALL,
     Action.RUN_READ_MANY,
-    Action.START,
-    Action.CREATE,
     Action.ROLLBACK,
     Action.OVERRIDE_FREEZE,
     Action.INVALIDATE,
@@ -200,5 +207,5 @@ UNREACHED = {
     Action.MAINTAIN,
 }
 """No command, button or form of Slack's asks for these yet."""
-WITHOUT_TENANT = {"help", "runbooks", "whoami", "link", "unlink", "approvals", "rollout list"}
-"""About the person who asks, or a list of what `test_tenant_walls` looks through."""
+WITHOUT_TENANT = {"help", "runbooks", "whoami", "link", "unlink", "approvals", "rollout list", "rollout create"}
+"""About the person who asks, a list of what `test_tenant_walls` looks through, or a form (`test_releases`)."""

@@ -18,6 +18,10 @@ import pytest_asyncio
 from core.access import TABLE
 from core.audit import Entry
 from core.commands import FORMS
+from core.ids import Stack
+from core.rollouts.wish import ReleaseWish
+from integrations.store.connection import connect
+from integrations.store.releases import ReleaseStore
 from sandbox.cast import ROLLOUTS
 from sandbox.slack.seen import SeenMessage
 from tests.keycloak.server import RealKeycloak
@@ -208,6 +212,7 @@ async def _things(here: Office, realm: Realm) -> list[Thing]:
             "person_name": target.username,
             "subject": target.subject,
             **await _rollout(here, boss, f"matrix {scope}", rollouts[scope]),
+            **await _draft(here, rollouts[scope]),
         }
         pressed = [c.pressed for c in CASES if c.pressed is not None and scope in c.scopes]
         buttons = [(action, value.format(**names)) for action, value in pressed]
@@ -229,6 +234,17 @@ async def _incident(here: Office, boss: Person, tenant: str, device: str) -> str
     incident = incident_of(message)
     assert incident is not None
     return incident
+
+
+async def _draft(here: Office, devices: tuple[str, str]) -> dict[str, str]:
+    """A release to these devices that somebody was shown."""
+    where = f"controllerId=in=({','.join(devices)})"
+    wish = ReleaseWish(stack=Stack("eu1"), set_name="edge", version="1.2.0", where=where, shares=(50.0, 50.0))
+    store = connect(f"unix://{here.world.directory / 'data' / 'store' / 'store.sock'}")
+    try:
+        return {"draft": await ReleaseStore(store).keep(wish), "release": wish.name}
+    finally:
+        await store.aclose()
 
 
 async def _rollout(here: Office, boss: Person, name: str, devices: tuple[str, str]) -> dict[str, str]:

@@ -45,9 +45,11 @@ from core.ids import (
 from core.incidents import Incident, Member, Window
 from core.messages.blocks import compose
 from core.ota import UpdateStory
+from core.rollouts.actors import SCHEDULER
 from core.rollouts.kept import Sample, moment
 from core.rollouts.records import DeviceEvidence, GroupEvidence, RolloutRecord
 from core.rollouts.views import Bar, Mood, Progress
+from core.rollouts.wish import ReleaseWish
 from integrations.store.approvals import ApprovalStore
 from integrations.store.audit import AuditLog
 from integrations.store.connection import Store, connect
@@ -59,6 +61,7 @@ from integrations.store.outbox import Outbox, Priority, Wanted
 from integrations.store.people import RememberedYes, Yes
 from integrations.store.previous_sets import PreviousSets
 from integrations.store.reboots import Reboots
+from integrations.store.releases import Making, ReleaseStore
 from integrations.store.replicas import Replicas
 from integrations.store.rollout_past import add_moment, add_sample
 from integrations.store.rollouts import RolloutStore
@@ -140,6 +143,9 @@ async def seed(store: Store, clock: ManualClock, of: Things, keys: Keyring, *, c
     incidents, outbox, rollouts = Incidents(store), Outbox(store, clock), RolloutStore(store)
     stories = UpdateStories(store)
     now, scope = NOW_MS, f"{EU1}/{of.tenant}"
+    where = f"attribute.tenant=={of.tenant}"
+    wish = ReleaseWish(stack=EU1, set_name="edge", version="2", where=where, tenant=of.tenant)
+    await ReleaseStore(store).keep(wish)
     evidence = GroupEvidence(GroupId(1), {of.device: DeviceEvidence(of.device, tenant=of.tenant)})
     source = Source(EU1, of.tenant, "OTA Failure", "originator")
     wanted = Wanted(f"incident:{of.incident}", of.channel, compose("An alarm"), Priority.INCIDENT)
@@ -153,6 +159,7 @@ async def seed(store: Store, clock: ManualClock, of: Things, keys: Keyring, *, c
         incidents.file_due(of.incident, 1),
         stories.want(of.incident, 1),
         stories.tell(of.incident, UpdateStory(1, last_error=f"{of.device} has no space left")),
+        *ReleaseStore(store).begin(Making(wish, 3, SCHEDULER, clock.now(), {of.device: "edge:1.0.0"}, "1")),
         *rollouts.save_evidence(EU1, SPANNING, evidence, GroupEvidence(GroupId(1))),
         *PreviousSets(store).keep(EU1, SPANNING, {of.device: "edge:1.0.0"}),
         *ApprovalStore(store).save(a_request(of, clock.now())),

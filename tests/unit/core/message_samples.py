@@ -180,6 +180,17 @@ ALARMED = replace(
         REST,
     ),
 )
+NOT_STARTED = replace(
+    PROGRESS,
+    mood=Mood.WAITING,
+    bars=(bar(1, "canary", "scheduled", 25), EARLY, REST),
+    reasons=("no group has started yet",),
+    next_number=None,
+    next_total=0,
+    can_promote=False,
+    can_start=True,
+    can_stop=False,
+)
 HELD = replace(
     PROGRESS, mood=Mood.HELD, auto=True, reasons=("on hold by bob: lunch",), can_promote=False, can_hold=False,
     can_unhold=True,
@@ -335,6 +346,7 @@ SAMPLES: Mapping[str, Message] = {
     "incident-merged": incident_message(MERGED, LINKS),
     "rollout": rollout_message(PROGRESS),
     "rollout-running": rollout_message(RUNNING),
+    "rollout-ready": rollout_message(NOT_STARTED),
     "rollout-failed": rollout_message(FAILED),
     "rollout-alarms": rollout_message(ALARMED),
     "rollout-held": rollout_message(HELD),

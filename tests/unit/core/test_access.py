@@ -43,12 +43,12 @@ run_read_one       no/-    no/-    yes/-     yes/-      no/-               yes/-
 run_read_many      no/-    no/-    cap/-     yes/-      no/-               yes/-
 run_change_one     no/-    no/-    yes/-     yes/-      no/-               yes/-
 run_change_many    no/no   no/no   ask/no    ask/login  no/no              ask/login
-start              no/-    no/-    yes/-     yes/-      no/-               yes/-
+start              no/no   no/no   yes/no    yes/ok     no/no              yes/ok
 pause              no/-    no/-    yes/-     yes/-      no/-               yes/-
 resume             no/-    no/-    yes/-     yes/-      no/-               yes/-
 hold               no/-    no/-    yes/-     yes/-      no/-               yes/-
 promote            no/-    no/-    yes/-     yes/-      no/-               yes/-
-create             no/-    no/-    yes/-     yes/-      no/-               yes/-
+create             no/no   no/no   yes/no    yes/ok     no/no              yes/ok
 stop               no/no   no/no   ask/no    yes/ok     no/no              yes/ok
 exclude            no/no   no/no   ask/no    yes/ok     no/no              yes/ok
 cancel_action      no/no   no/no   ask/no    yes/ok     no/no              yes/ok

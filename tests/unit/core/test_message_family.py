@@ -46,7 +46,7 @@ TABLES: Mapping[str, Mapping[Any, Look]] = {
     "device": DEVICES,
     "notice": NOTICES,
 }
-DANGEROUS = {"redeploy", "stop", "promote", "resume", "approve"}
+DANGEROUS = {"redeploy", "stop", "start", "promote", "resume", "approve"}
 
 
 def elements(message: Message) -> Iterator[Mapping[str, Any]]:

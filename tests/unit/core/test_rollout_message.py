@@ -134,7 +134,7 @@ OPEN = Attempt(1, 2, GroupId(102), ago(9), ANNA, "7", ago(600), BOT, AttemptStat
         (GOOD.on_policy(soak_s=3600), Mood.HOLDING, ["hold", "stop"], "soaking: 3600 s after the share was reached"),
         (GOOD.on_rollout(status=RolloutStatus.STOPPED), Mood.STOPPED, [], None),
         (GOOD.on_rollout(status=RolloutStatus.READY).but(groups=(group(1, GroupStatus.READY, 5),)), Mood.WAITING,
-         ["hold"], "the group has no devices to judge by"),
+         ["start", "hold"], "the group has no devices to judge by"),
     ],
 )  # fmt: skip
 def test_state_word_buttons_and_reason(case: Case, mood: Mood, expected: list[str], reason: str | None) -> None:

@@ -16,6 +16,8 @@ from fastapi import FastAPI
 from slack_sdk.web.async_client import AsyncWebClient
 
 from core.budgets import Budget
+from core.messages.release_form import loading_release
+from core.messages.views import loading_form
 from handlers.slack.answers import Answers
 from handlers.slack.form import FormState
 from handlers.slack.home import HomeDoor
@@ -23,6 +25,7 @@ from handlers.slack.inbound import build_app, build_router
 from handlers.slack.keep import STORE_SILENT, Keeper
 from handlers.slack.limit import RequestLimit
 from handlers.slack.reasons import ReasonDoor
+from handlers.slack.release_form import ReleaseDoor
 from handlers.slack.views import FormDoor, wants_form
 from integrations.clock import SystemClock
 from integrations.slack.client import SlackPosts
@@ -77,6 +80,7 @@ async def stand(store: Store) -> AsyncIterator[Stand]:
             keeper=keeper,
             forms=forms,
             reasons=ReasonDoor(views=posts, keeper=keeper),
+            releases=ReleaseDoor(keeper),
             homes=homes,
         )
         http = FastAPI()
@@ -179,14 +183,16 @@ async def test_a_form_of_an_older_version_does_nothing_and_says_so(stand: Stand,
 @pytest.mark.parametrize(
     ("typed", "wanted"),
     [
-        ("run", True),
-        (" RUN  journal ", True),
-        ("run a-gw-001", True),
-        ("run journal a-gw-001", False),
-        ("run journal a-gw-001 5", False),
-        ("runbooks", False),
-        ("", False),
+        ("run", loading_form),
+        (" RUN  journal ", loading_form),
+        ("run a-gw-001", loading_form),
+        ("run journal a-gw-001", None),
+        ("run journal a-gw-001 5", None),
+        ("runbooks", None),
+        ("", None),
+        ("Rollout  create", loading_release),
+        ("rollout start x", None),
     ],
 )
-def test_a_run_without_runbook_and_device_both_wants_the_form(typed: str, wanted: bool) -> None:
+def test_a_run_without_runbook_and_device_both_and_a_release_want_their_form(typed: str, wanted: object) -> None:
     assert wants_form(typed) is wanted

@@ -115,9 +115,7 @@ def test_a_start_needs_its_zone_and_nothing_means_by_hand() -> None:
             parse_start(wrong)
 
 
-@pytest.mark.parametrize(
-    "changed", [{"where": "  "}, {"where": "x" * 2001}, {"label": "two words"}, {"label": "x" * 31}]
-)
+@pytest.mark.parametrize("changed", [{"where": "x" * 2001}, {"label": "two words"}, {"label": "x" * 31}])
 def test_a_filter_or_label_that_cannot_be_is_refused(changed: dict[str, str]) -> None:
     with pytest.raises(Refused):
         wish_of({**WISH.params(), **changed})

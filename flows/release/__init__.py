@@ -1,0 +1,1 @@
+"""Making a release: what it would reach, and making it once."""
