@@ -27,16 +27,13 @@ from core.ids import Stack
 from core.messages.release import CREATE, preview_message
 from core.messages.text import plain
 from core.rollouts.wish import SHARES, ReleaseWish, wish_of
-from core.rollouts.work import WorkKind
 from flows.orders import LoginWanted, NeedsAnother, Ordered
-from flows.rollouts.acts import Verb
 from integrations.clock import SystemClock
 
 WIDTH = 2_000
 Reason = Annotated[str, typer.Option(help="Where a second person must agree: ask for it, and say why.")]
-
-VERBS = tuple(verb.value for verb in (*Verb, *WorkKind) if verb is not WorkKind.FORCE)
-"""Those about a rollout as a whole: forcing is about one device, whose button names it."""
+LOOKS = ("rollout list", "rollout status", "rollout stuck", "rollout create")
+VERBS = [form.words[1] for form in FORMS if form.words[0] == "rollout" and form.name not in LOOKS]
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -15,6 +15,7 @@ from core.rollouts.facts import GroupFacts, GroupStatus
 from core.rollouts.policy import PromotionPolicy
 from core.rollouts.records import DeviceEvidence, DeviceState, GroupEvidence, RolloutRecord
 from core.rollouts.release import OpenAction, TargetSeen
+from core.rollouts.verify import reboot_deadline
 from core.rollouts.work import CANCELING_KEPT, STUCK_KEPT, Stuck, Sweep, Trouble
 
 CANCELING = "canceling"
@@ -166,8 +167,8 @@ def _of_excluded(
 
 
 def _overdue(device: DeviceEvidence, policy: PromotionPolicy, now: datetime) -> bool:
-    claimed = device.first_claimed_at
-    return claimed is not None and _longer(claimed, policy.reboot_deadline_s, now)
+    deadline = reboot_deadline(device, policy)
+    return deadline is not None and now > deadline
 
 
 def _longer(since: datetime, seconds: float, now: datetime) -> bool:

@@ -22,6 +22,7 @@ from core.rollouts.facts import Claim, DistributionSet, GroupFacts, RolloutFacts
 from core.rollouts.policy import PromotionPolicy
 from flows.rollouts.alarms import RolloutAlarms
 from flows.rollouts.brakes import Brakes
+from flows.rollouts.device_work import DeviceWorks
 from flows.rollouts.ledger import Ledger
 from flows.rollouts.promote import Promoter
 from flows.rollouts.settle import Settler
@@ -95,7 +96,8 @@ class Process:
         async def tenants_of(_: RolloutFacts) -> frozenset[Tenant]:
             return frozenset({TENANT})
 
-        self.watch = RolloutWatch(site, self.ledger, self.promoter, self.brakes, settler, tenants_of)
+        works = DeviceWorks(sites, self.ledger)
+        self.watch = RolloutWatch(site, self.ledger, self.promoter, self.brakes, settler, works, tenants_of)
 
     # the clock
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typer.testing import CliRunner
 
 from bot.cli import app
+from bot.commands.rollout import LOOKS
 from core.commands import FORMS
-
-LOOKS = {"rollout list", "rollout status", "rollout stuck"}
 
 
 def test_an_unknown_order_is_refused_with_all_that_there_are() -> None:
