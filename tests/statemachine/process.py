@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import orjson
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -17,6 +17,7 @@ from core.devices import DeviceFacts, Reading
 from core.errors import OutcomeUnknown, Unavailable
 from core.ids import Channel, DeviceName, GroupId, RolloutId, Stack, Tenant
 from core.ports import Rollouts
+from core.release_ports import FleetActions, Releases
 from core.rollouts.alarmed import AlarmKinds
 from core.rollouts.facts import Claim, DistributionSet, GroupFacts, RolloutFacts
 from core.rollouts.policy import PromotionPolicy
@@ -43,6 +44,16 @@ EU1, TENANT, CHANNEL = Stack("eu1"), Tenant("customer-a"), Channel("C0ROLLOUTS")
 WATCH_S = 2.0
 _ANSWER_S = 5.0
 _WRITTEN: ContextVar[Mapping[str, Any]] = ContextVar("the attempt this task has just written down")
+
+
+class _NothingOpen:
+    """Whatever is asked about single actions and devices: there are none. Nobody here acts on those."""
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[tuple[()]]]:
+        async def none(*_: Any, **__: Any) -> tuple[()]:
+            return ()
+
+        return none
 
 
 class _NoAlarms(RolloutAlarms):
@@ -84,8 +95,8 @@ class Process:
     def __post_init__(self) -> None:
         store: Any = _Store(self)
         hawkbit: Rollouts = _Hawkbit(self)  # type: ignore[assignment]
-        unused: Any = None  # promotions and brakes act on no single device, and make no release
-        site = Site(EU1, hawkbit, unused, unused, {TENANT: _Devices(self)}, self.policy, CHANNEL, BOT)
+        actions, unused = cast(FleetActions, _NothingOpen()), cast(Releases, None)
+        site = Site(EU1, hawkbit, actions, unused, {TENANT: _Devices(self)}, self.policy, CHANNEL, BOT)
         sites = {EU1: site}
         leases, audit = Leases(store, self), AuditLog(store, self)
         alarms = _NoAlarms(store, self, AlarmKinds())
