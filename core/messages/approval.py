@@ -161,7 +161,7 @@ def _final(order: Order) -> str:
         return _ON_DEVICES[order.action].format(number=number)
     if order.action is Action.CREATE:
         starts = (
-            f"hawkBit starts it at {order.params['start']}." if order.params["start"] else "Nobody is started by it."
+            f"hawkBit starts it at {order.params['start']}." if order.params["start"] else "No device starts by it."
         )
         return f"It makes the rollout for {number}. {starts}"
     if order.action is Action.STOP and not order.devices:
