@@ -32,6 +32,9 @@ REASON = "the factory of theirs stands still"
 MANY = [f"a-gw-00{n}" for n in range(1, 7)]
 """So many alarms of one type make a group, and each one's own incident a part of it."""
 
+ON_DEVICES = ("exclude", "cancel", "quit", "catch-up", "reboot")
+FORMS_OPENED = {"run": "Device", "run journal": "Device", "rollout create": "Distribution set"}
+"""Commands that open a form, and what stands in it."""
 TYPED: dict[str, tuple[str, ...]] = {
     "help": ("help",),
     "alarms": ("alarms", f"alarms {THEIRS}"),
@@ -39,6 +42,9 @@ TYPED: dict[str, tuple[str, ...]] = {
     "rollout list": ("rollout list",),
     "rollout status": ("rollout status", f"rollout status {SECRET_ROLLOUT}"),
     **{f"rollout {verb.value}": (f"rollout {verb.value} {SECRET_ROLLOUT}",) for verb in Verb},
+    **{f"rollout {verb}": (f"rollout {verb} {SECRET_ROLLOUT}",) for verb in ON_DEVICES},
+    "rollout stuck": (f"rollout stuck {SECRET_ROLLOUT}",),
+    "rollout create": ("rollout create",),
     "policy": (f"policy {SECRET_ROLLOUT}",),
     "why": (f"why {SECRET_ROLLOUT}", f"why {SECRET_ROLLOUT} 2"),
     "ask": (f"ask stop {SECRET_ROLLOUT} it is ours", f"ask continue {SECRET_ROLLOUT} it is ours"),
@@ -64,6 +70,7 @@ PRESSED: tuple[tuple[str, str], ...] = (
     *((action, "{part}") for action in INCIDENT_BUTTONS),
     *((verb.value, "eu1/{rollout}/2") for verb in Verb),
     *((verb.value, "eu1/{rollout}") for verb in Verb),
+    *((verb, "eu1/{rollout}") for verb in ON_DEVICES),
     *((action, "{request}/{digest}") for action in sorted(DECISIONS)),
 )
 """What a button of another tenant's message says, or a request that nobody but Slack could have signed."""
@@ -136,9 +143,10 @@ async def test_no_command_tells_anything_of_another_tenant(cast: Cast, command: 
     for text in TYPED[command]:
         typed = text.format(**cast.names)
         before = {said.ts for said in await cast.admin.private()}
-        if text in ("run", "run journal"):
+        if text in FORMS_OPENED:
             assert (await cast.office.slack.slash(cast.admin.id, ROLLOUTS, "/cdm", typed)).acked
-            await cast.office.slack.wait_for_modal(cast.admin.id, lambda view: "Device" in view.shown)
+            label = FORMS_OPENED[text]
+            await cast.office.slack.wait_for_modal(cast.admin.id, lambda view, label=label: label in view.shown)
         else:
             await cast.admin.types(typed)
         told = await cast.told(cast.admin, before)
@@ -246,7 +254,7 @@ async def test_after_all_that_nothing_was_done_and_who_tried_is_written_down(cas
 async def _alarms(here: Office) -> tuple[dict[str, str], list[str]]:
     """An incident of one device; one that became part of a group, and the group. And the ids of all their alarms."""
     single = raised(here.world, THEIRS, "a-gw-007", "High Temperature")
-    first, *more = several = [raised(here.world, THEIRS, device) for device in MANY]
+    first, *more = several = [raised(here.world, THEIRS, device, "Low Disk") for device in MANY]
     async with httpx.AsyncClient(base_url=here.world.bot_url, trust_env=False) as http:
 
         async def heard(*alarms: Raised) -> None:
