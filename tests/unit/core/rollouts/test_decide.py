@@ -89,7 +89,7 @@ ALL_HOLD = [
      Reason.ALARMS_MISSING),
     ("a freeze", GOOD.on_policy(freeze=TODAY), Reason.FROZEN),
     ("a tenant at work", GOOD.on_policy(production={ACME: TODAY}).on_record(tenants=(ACME,)), Reason.PRODUCTION),
-    ("whose they are is unknown", GOOD.on_policy(production={ACME: LATER}), Reason.TENANTS_UNKNOWN),
+    ("whose they are is unknown", GOOD.on_policy(production={ACME: TODAY}), Reason.TENANTS_UNKNOWN),
     ("a person starts group 2", GOOD.on_policy(promoted_by=(PromotedBy.PERSON,)), Reason.PERSON_PROMOTES),
     ("group 2 needs approval", GOOD.on_policy(promoted_by=(PromotedBy.APPROVAL,)), Reason.PERSON_PROMOTES),
     ("paused on hawkBit 0.x", GOOD.on_policy(triggers=True), Reason.PAUSED_ON_0X),
